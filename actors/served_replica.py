@@ -1,0 +1,85 @@
+"""The batch replica behind a Serve deployment: the same model class, with progress, health and cancelling around it.
+
+One generation at a time, in one thread that also loads the model, so the event loop stays free for health checks. A row
+that fails comes back as a row with its error; only a broken process raises. It knows nothing of HTTP.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+
+from airshower.actors.device_fault import is_device_fault
+from airshower.actors.replica import Replica
+from airshower.actors.text_encoder import TextEncoder
+from airshower.configs.messages import Row
+from airshower.configs.presets import ModelPreset
+
+
+class StoppedError(Exception):
+    """The caller of a generation went away."""
+
+
+class ServedReplica:
+    """One loaded model and its text encoder, serving one row at a time."""
+
+    def __init__(self, preset: ModelPreset, weights: str | None, device: str, stall_timeout_s: float) -> None:
+        """Loads both networks, raises what they raise; `stall_timeout_s` without progress counts as unhealthy."""
+        self._stall_timeout_s = stall_timeout_s
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._text = self._thread.submit(TextEncoder, preset, weights, device).result()
+        self._replica = self._thread.submit(Replica, preset, weights, device).result()
+        self._busy_since_s: float | None = None  # last sign of life of the generation that runs now
+
+    async def generate(self, row: Row) -> AsyncIterator[float | Row]:
+        """Yields the fraction done, 0..1, as it grows, then the row with `generated` or `error` set."""
+        loop = asyncio.get_running_loop()
+        signs: asyncio.Queue[float | Row] = asyncio.Queue()
+        gone = Event()
+
+        def report(fraction: float) -> None:
+            if gone.is_set():
+                raise StoppedError
+            self._busy_since_s = time.monotonic()
+            loop.call_soon_threadsafe(signs.put_nowait, fraction)
+
+        work = loop.run_in_executor(self._thread, self._work, row, report)
+        work.add_done_callback(lambda done: None if done.cancelled() else signs.put_nowait(done.result()))
+        try:
+            sign: float | Row = 0.0
+            while not isinstance(sign, Row):
+                sign = await signs.get()
+                yield sign
+        finally:
+            gone.set()  # the thread ends at its next progress report; the next row waits for it
+
+    def _work(self, row: Row, report: Callable[[float], None]) -> Row:
+        """Encodes the prompts and generates; runs in the model's thread."""
+        stage, started_s = "text", time.monotonic()
+        seconds = dict(row.seconds)
+        try:
+            report(0.0)
+            if row.spec is None or row.prepared is None:
+                raise ValueError(f"{row.name}: only a prepared row can be generated")
+            text = self._text.encode(row.prompt)
+            negative_text = self._text.encode(row.spec.negative_prompt or "")
+            seconds["text"] = time.monotonic() - started_s
+            stage, started_s = "generate", time.monotonic()
+            generated = self._replica.generate(row.spec, row.prepared, text, negative_text, on_progress=report)
+            seconds["generate"] = time.monotonic() - started_s
+        except Exception as error:  # noqa: BLE001 - an error is data; the caller reports it as this row's failure
+            if is_device_fault(error):
+                os._exit(1)  # Serve starts another replica and the caller tries the row again
+            return row.failed(stage, error)
+        finally:
+            self._busy_since_s = None
+        return replace(row, prepared=None, generated=generated, seconds=seconds)
+
+    def check_health(self) -> None:
+        """Serve calls this; raises RuntimeError when a generation stands still, and Serve replaces the replica."""
+        since_s = self._busy_since_s
+        if since_s is not None and time.monotonic() - since_s > self._stall_timeout_s:
+            raise RuntimeError(f"no progress for {self._stall_timeout_s:.0f} s: the replica hangs")

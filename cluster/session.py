@@ -1,0 +1,151 @@
+"""Connecting to Ray: a local cluster for this command, or one that already runs.
+
+Assumes that `airshower` is importable on every node (installed, or shipped by `ray job submit --working-dir`).
+Deliberately does not start multi-node clusters and does not choose pool sizes; it only says what the cluster has.
+Ray reads much of its environment when it is imported, so here it is imported only after that is set.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+# A local object store larger than this only lets more clips wait in memory; Ray's default is 30 % of the machine.
+_MAX_LOCAL_OBJECT_STORE_BYTES = 2 * 2**30
+_OBJECT_STORE_FRACTION = 0.3
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's announced default; silences its notice
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would upload the working directory for every worker
+}
+_QUIET_ENVIRONMENT = {
+    # Printed whatever log_to_driver says. A worker that dies is replaced, and a row that kills its workers says so.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": r"A worker died or was killed|Task .* failed\. There are",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What Ray can schedule on: CPUs and GPUs of all nodes."""
+
+    cpus: float
+    gpus: float
+
+
+class ClusterError(RuntimeError):
+    """No Ray cluster: the message says which address and what to do."""
+
+
+@contextmanager
+def ray_session(
+    *,
+    address: str | None = None,
+    verbose: bool = False,
+    stall_timeout_s: float = 6 * 3600,
+    local_cpus: int | None = None,
+) -> Iterator[Cluster]:
+    """A Ray connection that ends with the block, unless the caller was connected already.
+
+    `address` None means RAY_ADDRESS (set inside `ray job submit`) or else a local cluster, with `local_cpus` CPUs
+    (None: all). A dataset in which nothing moves for `stall_timeout_s` fails. Raises ClusterError.
+    """
+    _set_environment(verbose)
+    import ray
+
+    owned = not ray.is_initialized()
+    if owned:
+        _connect(address or os.environ.get("RAY_ADDRESS") or "local", verbose, local_cpus)
+    try:
+        _configure_data(verbose, stall_timeout_s)
+        resources = ray.cluster_resources()
+        yield Cluster(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0))
+    finally:
+        if owned:
+            ray.shutdown()
+
+
+def _set_environment(verbose: bool) -> None:
+    """Sets what the user has not set."""
+    for name, value in (_ENVIRONMENT if verbose else _ENVIRONMENT | _QUIET_ENVIRONMENT).items():
+        os.environ.setdefault(name, value)
+
+
+def _connect(address: str, verbose: bool, local_cpus: int | None) -> None:
+    import ray
+
+    level = logging.INFO if verbose else logging.CRITICAL
+    try:
+        if address == "local":
+            ray.init(
+                address="local",
+                num_cpus=local_cpus,
+                include_dashboard=False,
+                object_store_memory=_local_object_store_bytes(),
+                log_to_driver=verbose,
+                logging_level=level,
+            )
+        else:
+            ray.init(address=address, log_to_driver=verbose, logging_level=level)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ClusterError(
+            f"no Ray cluster at address {address!r}: {reason}: start one or leave the address out"
+        ) from error
+    if not verbose:
+        _use_up_restart_notice()
+
+
+def _use_up_restart_notice() -> None:
+    """Makes Ray say out of sight what it says once per driver, in C++ and so past every log setting.
+
+    It warns of restartable actors with arguments in the object store. Every actor pool of Ray Data is one, and keeps
+    its arguments alive itself.
+    """
+    import ray
+
+    with _native_stderr_muted():
+        actor = ray.remote(num_cpus=0, max_restarts=1)(_Nothing).remote(ray.put(None))
+    ray.kill(cast("ActorHandle[_Nothing]", actor))
+
+
+class _Nothing:
+    def __init__(self, nothing: None) -> None: ...
+
+
+@contextmanager
+def _native_stderr_muted() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _local_object_store_bytes() -> int:
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(_MAX_LOCAL_OBJECT_STORE_BYTES, int(memory_bytes * _OBJECT_STORE_FRACTION))
+
+
+def _configure_data(verbose: bool, stall_timeout_s: float) -> None:
+    """Settings of every dataset this driver runs."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = verbose
+    context.print_on_execution_start = verbose
+    context.execution_options.preserve_order = False  # a slow clip must not hold back finished ones
+    context.execution_no_progress_timeout_s = stall_timeout_s
+    context.max_consecutive_actor_init_deaths = 2
+    # What a user needs to know of a failure is in the exception; Ray's log prints stack traces of its own threads.
+    logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.CRITICAL)

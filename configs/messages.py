@@ -1,0 +1,97 @@
+"""What crosses actor boundaries: plain frozen records, small or compressed.
+
+A row travels through the pipeline as a `Row`. An error is data: a stage that fails sets `error` and later stages pass
+the row on. Frames travel losslessly packed (`airshower.cluster.packing`), never raw.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airshower.configs.spec import ClipSpec, Control
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowError:
+    """Why a row failed: the stage it failed in, the kind of error and one line for the user."""
+
+    stage: str
+    type: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedFrames:
+    """Frames, losslessly compressed; unpacks to uint8 (frames, height, width, 3)."""
+
+    data: bytes
+    frames: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedClip:
+    """What the generator needs of a row, and what the gallery shows of its inputs.
+
+    Controls all have the clip's frame count and size. `input_frames` is None when the row has no input video.
+    """
+
+    fps: float
+    frames: int
+    height: int
+    width: int
+    input_height: int
+    input_width: int
+    input_frames: PackedFrames | None
+    controls: dict[Control, PackedFrames]
+    masks: dict[Control, PackedFrames]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEmbedding:
+    """Hidden states of one prompt: `data` holds float32 values of `shape` (tokens, channels)."""
+
+    data: bytes
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedClip:
+    """The generator's answer: frames, and what made them."""
+
+    frames: PackedFrames
+    model: dict[str, Any]  # name, family, weights identity
+    chunks: int
+    seconds: dict[str, float]  # encode_s, denoise_s, decode_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One request on its way: spec and source at first, results as the stages add them.
+
+    `spec` is None when the row could not even be validated; then `error` says why. `source` names the file (and line)
+    the row came from, for messages.
+    """
+
+    index: int
+    name: str
+    source: str
+    spec: ClipSpec | None
+    prompt: str = ""
+    error: RowError | None = None
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    prepared: PreparedClip | None = None
+    text: TextEmbedding | None = None
+    negative_text: TextEmbedding | None = None
+    generated: GeneratedClip | None = None
+    outputs: dict[str, str] = field(
+        default_factory=dict
+    )  # kind (video, control_edge, input, record): path in the run folder
+
+    def failed(self, stage: str, error: BaseException) -> "Row":
+        """This row with the error as data and no payload."""
+        message = RowError(stage=stage, type=type(error).__name__, message=" ".join(str(error).split()))
+        return replace(self, error=message, prepared=None, text=None, negative_text=None, generated=None)

@@ -1,0 +1,277 @@
+"""The row format: one generation request, with the public Transfer2.5 fields.
+
+A spec is what the user wrote (`ClipSpec`), validated once where it enters. What the user left open stays `None` and
+is filled in from the model's preset by `ClipSpec.resolved`, so a resolved spec names every setting that shaped a clip.
+Unknown fields are errors. Paths are plain strings here: they may be local or any fsspec URL.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from airshower.configs.presets import ModelPreset
+from airshower.configs.sizes import SIZES
+
+Control = Literal["edge", "vis", "depth", "seg"]
+CONTROLS: tuple[Control, ...] = ("edge", "vis", "depth", "seg")  # the published branch order
+Strength = Literal["very_low", "low", "medium", "high", "very_high"]
+
+# fields that hold a path or URL; in a file, relative ones are seen from that file's folder
+PATH_FIELDS = ("prompt_path", "video_path", "output_dir", "image_context_path", "guided_generation_mask")
+CONTROL_PATH_FIELDS = ("control_path", "mask_path")
+
+Text = Annotated[str, Field(min_length=1)]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ControlSpec(_Strict):
+    """One conditioning video and how strongly it steers."""
+
+    control_path: Text | None = Field(
+        default=None,
+        description="Control video, as long as the clip or longer and of its frame rate; default: computed from "
+        "video_path (edge and vis always can be, depth and seg need a model with an annotator)",
+    )
+    control_weight: float = Field(
+        default=1.0, ge=0, le=1, description="Strength of this control, 0..1 (not normalised over controls)"
+    )
+    mask_path: Text | None = Field(
+        default=None, description="Video whose white pixels say where this control applies; default: everywhere"
+    )
+    mask_prompt: Text | None = Field(
+        default=None, description="Words naming what the mask covers, instead of mask_path (needs an annotator)"
+    )
+
+    @model_validator(mode="after")
+    def _one_mask(self) -> Self:
+        if self.mask_path is not None and self.mask_prompt is not None:
+            raise ValueError("mask_path and mask_prompt are both given: keep one")
+        return self
+
+
+class EdgeSpec(ControlSpec):
+    """Canny edges of the input."""
+
+    preset_edge_threshold: Strength = Field(
+        default="medium",
+        description="Canny thresholds where edges are computed, from very_low 20/50 (most edges) to very_high 300/400",
+    )
+
+
+class VisSpec(ControlSpec):
+    """A blurred copy of the input."""
+
+    preset_blur_strength: Strength = Field(default="medium", description="Blur where the blurred copy is computed")
+
+
+class SegSpec(ControlSpec):
+    """Segmentation colours, one per object."""
+
+    control_prompt: Text | None = Field(
+        default=None,
+        description="Words naming what to segment (needs an annotator); default: the prompt's first 128 words",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """The sampler's settings of one row."""
+
+    chunk_frames: int
+    steps: int
+    guidance: int
+
+
+class ClipSpec(_Strict):
+    """One row: a clip to generate."""
+
+    name: str = Field(
+        description="Stem of the output files, unique in a run; default: the stem of the file that holds the row, "
+        "with -<line or item> where that file holds several"
+    )
+    prompt: Text | None = Field(
+        default=None, description="What the video shows, in words; give exactly one of prompt and prompt_path"
+    )
+    prompt_path: Text | None = Field(
+        default=None, description="Text file, or JSON file with a 'prompt' key, read instead of prompt"
+    )
+    negative_prompt: str | None = Field(
+        default=None, description="What the video should not show; '' means nothing; default: the model's"
+    )
+    video_path: Text | None = Field(
+        default=None, description="Input video; may be left out when every control has a control_path"
+    )
+    output_dir: Text | None = Field(
+        default=None, description="Folder of the run, the older form of --output; --output wins"
+    )
+    max_frames: int | None = Field(default=None, ge=1, description="Frames read from the input; default: all")
+    num_conditional_frames: int = Field(
+        default=1, ge=0, le=2, description="Frames of the previous chunk that condition the next one, 0..2"
+    )
+    num_video_frames_per_chunk: int | None = Field(
+        default=None, ge=1, description="Frames of one chunk, 4k+1; default: the model's"
+    )
+    resolution: str | None = Field(
+        default=None,
+        description=f"Size key, one of {', '.join(SIZES)} (about the output's height in pixels); "
+        "the aspect ratio follows the input; default: the model's",
+    )
+    num_steps: int | None = Field(default=None, ge=1, le=1000, description="Sampler steps; default: the model's")
+    guidance: int | None = Field(
+        default=None, ge=0, le=7, description="Guidance g in v = c + g (c - u), 0..7; default: the model's"
+    )
+    seed: int = Field(
+        default=2025, ge=0, le=2**32 - 1, description="Seed of the noise, 0..2^32-1; one seed and row mean one video"
+    )
+    sigma_max: str | None = Field(
+        default=None, description="Accepted by the original and without effect there; here an error"
+    )
+    context_frame_index: int | None = Field(
+        default=None, ge=1, description="Frame of the input, counted from 0, used as style image"
+    )
+    image_context_path: Text | None = Field(default=None, description="Style image")
+    keep_input_resolution: bool = Field(default=False, description="Resize the result back to the input's size")
+    show_control_condition: bool = Field(default=False, description="Put the controls beside the output")
+    show_input: bool = Field(default=False, description="Put the input beside the output")
+    guided_generation_mask: Text | None = Field(
+        default=None, description="Mask of the region kept close to the input: video, npz file or folder"
+    )
+    guided_generation_step_threshold: int | None = Field(
+        default=None, ge=0, description="Sampler steps that are guided, counted from the first; default: the model's"
+    )
+    guided_generation_foreground_labels: list[int] | None = Field(
+        default=None, description="Labels of the mask that count as foreground; default: all but 0"
+    )
+    edge: EdgeSpec | None = Field(default=None, description="Edge control; {} computes it with the defaults")
+    vis: VisSpec | None = Field(default=None, description="Blur control; {} computes it with the defaults")
+    depth: ControlSpec | None = Field(default=None, description="Depth control")
+    seg: SegSpec | None = Field(default=None, description="Segmentation control")
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_file_stem(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                "can't name files: use letters, digits, '.', '_' and '-', a letter or digit first, 200 at most"
+            )
+        return name
+
+    @field_validator("resolution")
+    @classmethod
+    def _resolution_is_known(cls, resolution: str | None) -> str | None:
+        if resolution is not None and resolution not in SIZES:
+            raise ValueError(f"is no size key: use one of {', '.join(SIZES)}")
+        return resolution
+
+    @field_validator("num_video_frames_per_chunk")
+    @classmethod
+    def _chunk_fits_the_autoencoder(cls, frames: int | None) -> int | None:
+        if frames is not None and frames % 4 != 1:
+            raise ValueError(f"is not 4k+1, the causal autoencoder's length: use {frames // 4 * 4 + 1}")
+        return frames
+
+    @field_validator("sigma_max")
+    @classmethod
+    def _sigma_max_is_not_used(cls, sigma_max: str | None) -> str | None:
+        if sigma_max is not None:
+            raise ValueError("has no effect on a rectified-flow sampler: remove it")
+        return sigma_max
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if (self.prompt is None) == (self.prompt_path is None):
+            found = "neither" if self.prompt is None else "both"
+            raise ValueError(f"prompt and prompt_path: {found} given: give exactly one")
+        if not self.controls:
+            raise ValueError(f'no control: give at least one of {", ".join(CONTROLS)}, for example "edge": {{}}')
+        pathless = [key for key, control in self.controls.items() if control.control_path is None]
+        if self.video_path is None and pathless:
+            raise ValueError(
+                f"video_path is missing and {', '.join(pathless)} would be computed from it: "
+                f"give video_path or {pathless[0]}.control_path"
+            )
+        guided = (self.guided_generation_step_threshold, self.guided_generation_foreground_labels)
+        if self.guided_generation_mask is None and guided != (None, None):
+            raise ValueError("guided_generation_mask is missing and its settings are given: give it or remove them")
+        return self
+
+    @property
+    def controls(self) -> dict[Control, ControlSpec]:
+        """The controls that are given, in the published branch order."""
+        return {key: spec for key in CONTROLS if (spec := getattr(self, key)) is not None}
+
+    def resolved(self, preset: ModelPreset) -> "ClipSpec":
+        """This spec with every open setting filled in from the model's preset.
+
+        Raises ValueError, naming the field, where the model can't serve it.
+        """
+        preset.check(self.controls, self.asked_features())
+        defaults = {
+            "negative_prompt": preset.negative_prompt,
+            "num_video_frames_per_chunk": preset.frames_per_chunk,
+            "resolution": preset.resolution,
+            "num_steps": preset.num_steps,
+            "guidance": preset.guidance,
+        }
+        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
+
+    def sampling(self) -> "SamplingSettings":
+        """What the sampler needs, of a resolved spec; raises ValueError for one that isn't resolved."""
+        if self.num_video_frames_per_chunk is None or self.num_steps is None or self.guidance is None:
+            raise ValueError(f"{self.name}: the spec has open settings: call resolved(preset) first")
+        return SamplingSettings(
+            chunk_frames=self.num_video_frames_per_chunk, steps=self.num_steps, guidance=self.guidance
+        )
+
+    def asked_features(self) -> dict[str, str]:
+        """Settings that only some models serve: {feature of `ModelPreset.features`: the field that asks for it}."""
+        asked = {}
+        for key, control in self.controls.items():
+            if control.control_path is None and key in ("depth", "seg"):
+                asked[f"{key}-annotator"] = f"{key} without control_path"
+            if control.mask_prompt is not None:
+                asked["mask-annotator"] = f"{key}.mask_prompt"
+        if self.image_context_path is not None:
+            asked["style-image"] = "image_context_path"
+        elif self.context_frame_index is not None:
+            asked["style-image"] = "context_frame_index"
+        if self.guided_generation_mask is not None:
+            asked["guided-generation"] = "guided_generation_mask"
+        return asked
+
+
+def field_type(name: str) -> Any:  # noqa: ANN401 - types are of no one type
+    """The type of a field such as `seed` or `edge.control_weight`; None where there is no such field."""
+    control, dot, key = name.partition(".")
+    if not dot and name in CONTROLS:
+        return dict[str, Any]
+    found = fields_of(control).get(key) if dot else fields_of().get(name)
+    return None if found is None else found.annotation
+
+
+def fields_of(control: str | None = None) -> dict[str, FieldInfo]:
+    """The fields of a row, or of one of its controls; empty where there is no such control."""
+    models: dict[str, type[ControlSpec]] = {"edge": EdgeSpec, "vis": VisSpec, "depth": ControlSpec, "seg": SegSpec}
+    model = ClipSpec if control is None else models.get(control)
+    return {} if model is None else model.model_fields
+
+
+def spec_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a row as it is written in a file, where `name` may be left out."""
+    schema = ClipSpec.model_json_schema()
+    del schema["required"]  # only `name` is, and the file's stem stands for it
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Airshower row",
+        "description": "One clip to generate. Paths may be local or URLs; relative ones are seen from the folder of "
+        "the file that names them. Exactly one of prompt and prompt_path and at least one control are needed.",
+    }

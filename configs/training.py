@@ -1,0 +1,105 @@
+"""Training experiments: typed presets of what is trained, on which data and how long.
+
+An experiment is data; `dataclasses.replace` makes a variant. Seeds of the sample world below `HELD_OUT_SEED` are for
+training, the others for evaluation.
+"""
+
+from dataclasses import dataclass
+
+HELD_OUT_SEED = 90_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldClips:
+    """Training clips rendered from the sample world."""
+
+    clips: int
+    seed: int
+    frames: int = 33
+    fps: float = 24.0
+    height: int = 144
+    width: int = 256
+    captions: int = 8  # wordings per clip
+
+    def __post_init__(self) -> None:
+        if self.clips < 1 or self.seed + self.clips > HELD_OUT_SEED:
+            raise ValueError(
+                f"{self.clips} clips from seed {self.seed}: need one or more, all below {HELD_OUT_SEED}"
+            )
+        if self.frames % 4 != 1 or self.height % 16 or self.width % 16:
+            raise ValueError(
+                f"clips of {self.frames} x {self.height} x {self.width}: expected 4k+1 frames, sides of 16k"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimisation:
+    """AdamW with linear warm-up, cosine decay to zero and an exponential moving average of the weights."""
+
+    steps: int
+    batch: int  # clips per step, over all workers
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    ema_halflife_steps: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0:
+            raise ValueError(
+                f"{self.steps} steps of batch {self.batch} at rate {self.learning_rate}: all must be positive"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderExperiment:
+    """A Wan autoencoder of small width, trained to reconstruct clips and their control videos."""
+
+    name: str
+    data: WorldClips
+    optimisation: Optimisation
+    base_dim: int
+    decoder_base_dim: int
+    res_blocks: int
+    window_frames: int = 9
+    crop: int = 112
+    gradient_weight: float = 0.5  # of the error of image gradients, which keeps edges sharp
+    kl_weight: float = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferExperiment:
+    """A transformer with control branches and its text encoder, trained on latents of a trained autoencoder."""
+
+    name: str
+    data: WorldClips
+    optimisation: Optimisation
+    shift: float = 3.0  # timestep shift of training, the sampler's too
+    text_dropout: float = 0.1  # share of clips whose text becomes zeros
+    conditional_frames: tuple[float, ...] = (0.5, 0.3, 0.2)  # chances of 0, 1, 2 given latent frames
+
+
+def tiny_autoencoder() -> AutoencoderExperiment:
+    """About 2 M parameters; minutes on one H200."""
+    return AutoencoderExperiment(
+        name="tiny-autoencoder",
+        data=WorldClips(clips=768, seed=0),
+        optimisation=Optimisation(steps=8_000, batch=24, learning_rate=2e-3, warmup_steps=200),
+        base_dim=10,
+        decoder_base_dim=16,
+        res_blocks=1,
+    )
+
+
+def tiny_transfer() -> TransferExperiment:
+    """About 2 M parameters; minutes on one H200."""
+    return TransferExperiment(
+        name="tiny-transfer",
+        data=WorldClips(clips=4_096, seed=0),
+        optimisation=Optimisation(steps=20_000, batch=64, learning_rate=2e-3, warmup_steps=500),
+    )
+
+
+Experiment = AutoencoderExperiment | TransferExperiment
+EXPERIMENTS: dict[str, Experiment] = {e.name: e for e in (tiny_autoencoder(), tiny_transfer())}

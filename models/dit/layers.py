@@ -1,0 +1,149 @@
+"""The layers of the diffusion transformer. Parameter names are those of the published state dicts.
+
+Shapes: B batch, T latent frames (or 1), S tokens of one latent frame, N = T*S tokens, M text tokens, H heads,
+K head width, D width, C channels, Y and X latent rows and columns.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from airshower.models.attention import attend
+from airshower.models.dit.rope import Rope
+
+
+def linear_fp32(layer: nn.Linear, x: Tensor) -> Tensor:
+    """The layer in float32 whatever its weights' type: the reference keeps time and modulation in float32."""
+    with torch.autocast(x.device.type, enabled=False):
+        return F.linear(x.float(), layer.weight.float(), None if layer.bias is None else layer.bias.float())
+
+
+class RmsNorm(nn.Module):
+    """Root-mean-square norm over the last axis, computed in float32."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), (x.shape[-1],), self.weight.float(), self.eps).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Self-attention (context is x, with rotary positions) or cross-attention (context is text, without)."""
+
+    def __init__(self, width: int, context_width: int, heads: int, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(context_width, width, bias=False)
+        self.v_proj = nn.Linear(context_width, width, bias=False)
+        self.output_proj = nn.Linear(width, width, bias=False)
+        self.q_norm = RmsNorm(width // heads, eps)
+        self.k_norm = RmsNorm(width // heads, eps)
+
+    def forward(self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None) -> Tensor:
+        q, k, v = (
+            rearrange(proj(x), "b n (h k) -> b n h k", h=self.heads)
+            for proj, x in ((self.q_proj, x_BND), (self.k_proj, context_BMC), (self.v_proj, context_BMC))
+        )
+        q, k = self.q_norm(q), self.k_norm(k)
+        if rope is not None:
+            q, k = rope.rotate(q), rope.rotate(k)
+        return self.output_proj(attend(q, k, v))
+
+
+class Mlp(nn.Module):
+    """Two linear layers around an exact GELU."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.layer1 = nn.Linear(width, hidden, bias=False)
+        self.layer2 = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(F.gelu(self.layer1(x)))
+
+
+class TimestepEmbedding(nn.Module):
+    """From the sinusoid of a timestep to the additive part of all modulations (3D)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(width, width, bias=False)
+        self.linear_2 = nn.Linear(width, 3 * width, bias=False)
+
+    def forward(self, sinusoid_BTD: Tensor) -> Tensor:
+        return linear_fp32(self.linear_2, F.silu(linear_fp32(self.linear_1, sinusoid_BTD)))
+
+
+class Sinusoid(nn.Module):
+    """cos | sin features of scaled timesteps, float32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.half = width // 2
+
+    def forward(self, timesteps_BT: Tensor) -> Tensor:
+        index = torch.arange(self.half, dtype=torch.float32, device=timesteps_BT.device)
+        phase = timesteps_BT.float()[..., None] * torch.exp(-math.log(10000.0) * index / self.half)
+        return torch.cat((phase.cos(), phase.sin()), dim=-1)
+
+
+class Patchify(nn.Module):
+    """Groups patch x patch latents into one token, channels first: (B,C,T,Y,X) -> (B,T,S,C*patch*patch)."""
+
+    def __init__(self, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+
+    def forward(self, x_BCTYX: Tensor) -> Tensor:
+        p = self.patch
+        return rearrange(x_BCTYX, "b c t (y m) (x n) -> b t (y x) (c m n)", m=p, n=p)
+
+
+class PatchEmbed(nn.Module):
+    """Linear embedding of patches."""
+
+    def __init__(self, channels: int, width: int, patch: int) -> None:
+        super().__init__()
+        self.proj = nn.Sequential(Patchify(patch), nn.Linear(channels * patch * patch, width, bias=False))
+
+    def forward(self, x_BCTYX: Tensor) -> Tensor:
+        return self.proj(x_BCTYX)
+
+
+class Modulation(nn.Sequential):
+    """Low-rank adaLN: `parts` vectors of width D per latent frame, from the time embedding and its additive part.
+
+    Per latent frame, never per token: at full size the per-token form would cost gigabytes.
+    """
+
+    def __init__(self, width: int, rank: int, parts: int) -> None:
+        super().__init__(nn.SiLU(), nn.Linear(width, rank, bias=False), nn.Linear(rank, parts * width, bias=False))
+        self.parts = parts
+
+    def vectors(self, emb_BTD: Tensor, lora_BT3D: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """`parts` tensors (B, T, 1, D) in the type of the activations."""
+        x = linear_fp32(self[2], linear_fp32(self[1], F.silu(emb_BTD)))
+        x = x + lora_BT3D[..., : x.shape[-1]]
+        return tuple(part.unsqueeze(2) for part in x.to(dtype).chunk(self.parts, dim=-1))
+
+
+class FinalLayer(nn.Module):
+    """Modulated norm and projection back to latent patches, in float32."""
+
+    def __init__(self, width: int, out_channels: int, patch: int, rank: int, eps: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, out_channels * patch * patch, bias=False)
+        self.adaln_modulation = Modulation(width, rank, parts=2)
+        self.eps = eps
+
+    def forward(self, x_BTSD: Tensor, emb_BTD: Tensor, lora_BT3D: Tensor) -> Tensor:
+        shift, scale = self.adaln_modulation.vectors(emb_BTD, lora_BT3D, torch.float32)
+        normed = F.layer_norm(x_BTSD.float(), x_BTSD.shape[-1:], eps=self.eps)
+        return linear_fp32(self.linear, normed * (1 + scale) + shift)

@@ -1,0 +1,78 @@
+"""What it takes to train an autoencoder: the network, its batches and its export."""
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor, nn
+
+from airshower.configs.training import AutoencoderExperiment
+from airshower.models.training.clips import VIDEO, ClipSet
+from airshower.models.training.reconstruction import reconstruction_loss
+
+VIDEO_SHARE = 0.6  # of the clips in a batch; the others are control videos, which pass through the same autoencoder
+STATISTICS_CLIPS = 64
+
+
+class AutoencoderTask(nn.Module):
+    """`forward(generator, batch)` is the loss of a batch drawn with the generator."""
+
+    def __init__(self, experiment: AutoencoderExperiment, clips: ClipSet) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.clips = clips
+        self.model = AutoencoderKLWan(
+            base_dim=experiment.base_dim,
+            decoder_base_dim=experiment.decoder_base_dim,
+            num_res_blocks=experiment.res_blocks,
+            temperal_downsample=[False, True, True],  # sic: diffusers' name
+        )
+
+    def forward(self, generator: torch.Generator, batch: int) -> Tensor:
+        video = torch.stack([self._window(generator) for _ in range(batch)])
+        with torch.autocast(video.device.type, torch.bfloat16, enabled=video.is_cuda):
+            return reconstruction_loss(
+                self.model,
+                video,
+                gradient_weight=self.experiment.gradient_weight,
+                kl_weight=self.experiment.kl_weight,
+            )
+
+    def compile_network(self) -> None:
+        """Raises ValueError: the autoencoder walks over time with a cache, which does not compile to one graph."""
+        raise ValueError("--compile: autoencoders can't be compiled: leave it out")
+
+    def _window(self, generator: torch.Generator) -> Tensor:
+        """A random crop in space and time of a random clip or control video, (3, F, H, W) in [-1, 1]."""
+        kinds = list(self.clips.tensors)
+        kind = VIDEO
+        if torch.rand((), generator=generator) > VIDEO_SHARE:
+            kind = kinds[_draw(len(kinds), generator)]
+        clip = self.clips.tensors[kind][_draw(len(self.clips), generator)]
+        frames, height, width, _ = clip.shape
+        lengths = (min(self.experiment.window_frames, frames), *(min(self.experiment.crop, n) for n in (height, width)))
+        starts = [_draw(whole - part + 1, generator) for whole, part in zip(clip.shape, lengths, strict=False)]
+        f, y, x = (slice(start, start + part) for start, part in zip(starts, lengths, strict=True))
+        window = clip[f, y, x].permute(3, 0, 1, 2).float() / 127.5 - 1
+        return window.flip(-1) if torch.rand((), generator=generator) < 0.5 else window
+
+    @torch.inference_mode()
+    def export(self, folder: Path) -> None:
+        """Writes the autoencoder in diffusers' layout, with the mean and deviation of its latents."""
+        step = max(1, len(self.clips) // STATISTICS_CLIPS)
+        latents = [
+            self.model.encode(clip[None].permute(0, 4, 1, 2, 3).float() / 127.5 - 1).latent_dist.mode()
+            for clip in self.clips.tensors[VIDEO][::step]
+        ]
+        channels = torch.cat(latents).transpose(0, 1).flatten(1).float()
+        self.model.register_to_config(
+            latents_mean=channels.mean(1).tolist(),
+            latents_std=channels.std(1).tolist(),
+        )
+        stored = AutoencoderKLWan.from_config(self.model.config)
+        stored.load_state_dict(self.model.state_dict())
+        stored.to(torch.bfloat16).save_pretrained(folder / "autoencoder")
+
+
+def _draw(count: int, generator: torch.Generator) -> int:
+    return int(torch.randint(count, (), generator=generator))

@@ -1,0 +1,46 @@
+"""Training clips on disk: shards of tensors with their captions, and their in-memory form.
+
+A shard is `NAME.safetensors` with one tensor per video kind (the clip itself and its controls), first axis the clip,
+and `NAME.json` with a list of wordings per clip. Shards are written whole: a shard without its JSON is not there yet.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+VIDEO = "video"
+CONTROLS = ("edge", "vis", "depth", "seg")
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips of one training set: a tensor per kind, (clips, ...), and several captions per clip."""
+
+    tensors: Mapping[str, Tensor]
+    captions: Sequence[Sequence[str]]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+
+def write_shard(folder: Path, name: str, tensors: Mapping[str, Tensor], captions: Sequence[Sequence[str]]) -> None:
+    """Adds a shard to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({kind: tensor.contiguous() for kind, tensor in tensors.items()}, folder / f"{name}.safetensors")
+    (folder / f"{name}.json").write_text(json.dumps(captions))
+
+
+def read_clips(folder: Path, device: torch.device) -> ClipSet:
+    """All shards of a folder on a device; raises ValueError when there are none."""
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    if not names:
+        raise ValueError(f"{folder}: no training clips here: prepare them first")
+    shards = [load_file(folder / f"{name}.safetensors") for name in names]
+    tensors = {kind: torch.cat([shard[kind] for shard in shards]).to(device) for kind in shards[0]}
+    captions = [caption for name in names for caption in json.loads((folder / f"{name}.json").read_text())]
+    return ClipSet(tensors, captions)

@@ -1,0 +1,111 @@
+"""What it takes to train a transfer network with its text encoder: the networks, their batches and their export."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import T5EncoderModel
+
+from airshower.configs.network import DitConfig
+from airshower.configs.training import TransferExperiment
+from airshower.models.dit.transformer import ControlInput, Transformer
+from airshower.models.text import WordEncoder, split_words, tiny_t5_config, word_tokenizer
+from airshower.models.training.clips import VIDEO, ClipSet
+from airshower.models.training.flow import FlowBatch, flow_loss
+from airshower.models.training.initialisation import initialise
+from airshower.models.weights import save_transformer
+
+# How many controls a clip is trained with, 0 to 4: chances. One alone and all together are what people ask for most.
+CONTROL_COUNTS = (0.08, 0.5, 0.14, 0.08, 0.2)
+REDUCED_WEIGHT_SHARE = 0.15  # of the controls, trained at a random weight below 1
+NARROW_SHARE = 0.2  # of the batches, cut to a narrower picture so that other aspect ratios work
+SHORT_SHARE = 0.3  # of the batches, cut to fewer latent frames so that short clips work
+
+
+class TransferTask(nn.Module):
+    """`forward(generator, batch)` is the loss of a batch drawn with the generator."""
+
+    def __init__(self, experiment: TransferExperiment, config: DitConfig, clips: ClipSet, words: list[str]) -> None:
+        super().__init__()
+        if config.control is None:
+            raise ValueError("a transfer network needs control branches in its config")
+        self.experiment = experiment
+        self.branches = config.control.branches
+        self.clips = clips
+        self.net = Transformer(config)
+        initialise(self.net, torch.Generator().manual_seed(experiment.optimisation.seed))
+        tokenizer = word_tokenizer(
+            {*words, *(word for c in clips.captions for text in c for word in split_words(text))}
+        )
+        self.text = WordEncoder(tokenizer, T5EncoderModel(tiny_t5_config(len(tokenizer))))
+        flat = [text for captions in clips.captions for text in captions]
+        tokens = self.text.tokens(flat).view(len(clips), -1, self.text.tokens([""]).shape[1])
+        self.register_buffer("tokens", tokens, persistent=False)  # (clips, captions, tokens)
+
+    def forward(self, generator: torch.Generator, batch: int) -> Tensor:
+        latents = self.clips.tensors[VIDEO]
+        device = latents.device
+        index = torch.randint(len(self.clips), (batch,), generator=generator)
+        window = self._window(latents.shape, generator)
+        on_device = torch.Generator(device).manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        given = torch.multinomial(torch.tensor(self.experiment.conditional_frames), batch, True, generator=generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            batch_inputs = FlowBatch(
+                latents_BCTYX=latents[index][window].float(),
+                text_BMC=self._text(index.to(device), generator),
+                controls=self._controls(index, window, generator),
+                given_latent_frames_B=given.to(device),
+            )
+            return flow_loss(self.net, batch_inputs, self.experiment.shift, on_device)
+
+    def _window(self, shape: torch.Size, generator: torch.Generator) -> tuple[slice, ...]:
+        """A cut of the batch's latents in time and width, from the start: the first latent frame is one of its kind."""
+        frames, rows, columns = shape[2:]
+        patch = self.net.config.patch
+        chance = torch.rand(2, generator=generator)
+        if chance[0] < SHORT_SHARE:
+            frames = 1 + int(torch.randint(frames, (), generator=generator))
+        if chance[1] < NARROW_SHARE:
+            columns = patch * int(torch.randint(rows // patch, columns // patch + 1, (), generator=generator))
+        return (slice(None), slice(None), slice(frames), slice(None), slice(columns))
+
+    def _text(self, index_B: Tensor, generator: torch.Generator) -> Tensor:
+        """Encoder states of a random wording of every clip; zeros where text is dropped."""
+        wording = torch.randint(self.tokens.shape[1], index_B.shape, generator=generator).to(index_B.device)
+        hidden = self.text(self.tokens[index_B, wording])
+        kept = torch.rand(len(index_B), generator=generator) >= self.experiment.text_dropout
+        return hidden * kept.to(hidden)[:, None, None]
+
+    def _controls(
+        self, index_B: Tensor, window: tuple[slice, ...], generator: torch.Generator
+    ) -> dict[str, ControlInput]:
+        """All branches run on the whole batch; a control that a clip goes without has weight 0 there."""
+        weights = self._weights(len(index_B), generator)
+        return {
+            name: ControlInput(
+                self.clips.tensors[name][index_B][window].float(),
+                weights[:, number].view(-1, 1, 1, 1, 1).to(self.clips.tensors[name].device),
+            )
+            for number, name in enumerate(self.branches)
+        }
+
+    def _weights(self, batch: int, generator: torch.Generator) -> Tensor:
+        """(batch, branches): which controls each clip has, and how strongly."""
+        branches = len(self.branches)
+        counts = torch.multinomial(torch.tensor(CONTROL_COUNTS), batch, True, generator=generator)
+        order = torch.rand(batch, branches, generator=generator).argsort(1).argsort(1)
+        present = (order < counts[:, None]).float()
+        reduced = torch.rand(batch, branches, generator=generator)
+        strength = torch.where(
+            torch.rand(batch, branches, generator=generator) < REDUCED_WEIGHT_SHARE, reduced, torch.ones(())
+        )
+        return present * strength
+
+    def compile_network(self) -> None:
+        """Lets the transformer run as compiled graphs; pays off from a few thousand steps on."""
+        self.net.compile()
+
+    def export(self, folder: Path) -> None:
+        """Writes transformer and text encoder."""
+        save_transformer(self.net, folder / "transformer")
+        self.text.save(folder / "text_encoder")

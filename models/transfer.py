@@ -1,0 +1,115 @@
+"""A transfer model: the transformer and its autoencoder, from control frames to generated frames for one chunk.
+
+Frames are uint8 (F, H, W, 3) outside and normalised latents (1, C, T, Y, X) inside. H and W are multiples of 16 and F
+is 4k+1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
+from airshower.models.chunks import TEMPORAL_FACTOR, latent_frames
+from airshower.models.control_maps import control_weight_maps, masks_matter
+from airshower.models.dit.transformer import ControlInput, Transformer
+from airshower.models.pixels import to_frames, to_tensor
+from airshower.models.sampling import ChunkConditions, sample
+from airshower.models.unipc import flow_schedule, noise
+from airshower.models.weights import load_transformer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkInputs:
+    """What a chunk is made from. `given` are the frames it starts with (none for the first chunk)."""
+
+    controls: Mapping[str, np.ndarray]
+    weights: Mapping[str, float]  # one per control
+    masks: Mapping[str, np.ndarray]  # white where the control applies
+    given: np.ndarray
+    text_BMC: Tensor  # projected
+    negative_text_BMC: Tensor
+
+
+class TransferModel:
+    """Holds one transformer and one autoencoder on a device."""
+
+    def __init__(self, net: Transformer, autoencoder: VideoAutoencoder, device: torch.device) -> None:
+        self.net = net
+        self.autoencoder = autoencoder
+        self.device = device
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device) -> "TransferModel":
+        """From a model folder; bfloat16 on a GPU, float32 on a CPU."""
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+        net = load_transformer(folder / "transformer", device, dtype)
+        return cls(net, VideoAutoencoder.load(folder / "autoencoder", device, dtype), device)
+
+    def project_text(self, hidden_MC: np.ndarray) -> Tensor:
+        """Text encoder states (M, C) to what the network attends to."""
+        dtype = self.net.crossattn_proj[0].weight.dtype
+        return self.net.project_text(torch.tensor(hidden_MC, device=self.device, dtype=dtype)[None])
+
+    def encode(self, inputs: ChunkInputs) -> ChunkConditions:
+        """Everything in latent space."""
+        frames, height, width, _ = next(iter(inputs.controls.values())).shape
+        shape = (
+            1,
+            self.net.config.latent_channels,
+            latent_frames(frames),
+            height // SPATIAL_FACTOR,
+            width // SPATIAL_FACTOR,
+        )
+        given = torch.zeros(shape, device=self.device)
+        mask = torch.zeros((1, 1, *shape[2:]), device=self.device)
+        if len(inputs.given):
+            count = latent_frames(len(inputs.given))
+            # The autoencoder is causal: later frames can't change these latents, so only the frames they span count.
+            given[:, :, :count] = self._latents(inputs.given[: 1 + TEMPORAL_FACTOR * (count - 1)])
+            mask[:, :, :count] = 1
+        return ChunkConditions(
+            text_BMC=inputs.text_BMC,
+            negative_text_BMC=inputs.negative_text_BMC,
+            given_BCTYX=given,
+            given_mask_B1TYX=mask,
+            controls=self._controls(inputs, shape),
+        )
+
+    def denoise(
+        self,
+        conditions: ChunkConditions,
+        *,
+        seed: int,
+        steps: int,
+        shift: float,
+        guidance: float,
+        on_step: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Latents of the chunk."""
+        start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
+        return sample(self.net, start, flow_schedule(steps, shift), conditions, guidance, on_step)
+
+    def decode(self, latents_BCTYX: Tensor) -> np.ndarray:
+        """Frames of the chunk."""
+        return to_frames(self.autoencoder.decode(latents_BCTYX))
+
+    def _latents(self, frames: np.ndarray) -> Tensor:
+        return self.autoencoder.encode(to_tensor(frames, self.device))
+
+    def _controls(self, inputs: ChunkInputs, shape: tuple[int, ...]) -> dict[str, ControlInput]:
+        """Latents and weights per control. A black control steers nothing: its branch is left out (reference)."""
+        weights: Mapping[str, float | Tensor] = inputs.weights
+        masks = {key: torch.from_numpy(mask[..., 0] > 127).float() for key, mask in inputs.masks.items()}
+        if masks_matter(masks):
+            patch = self.net.config.patch
+            maps = control_weight_maps(masks, inputs.weights, shape[2], shape[3] // patch, shape[4] // patch)
+            weights = {key: weight_map.to(self.device) for key, weight_map in maps.items()}
+        return {
+            key: ControlInput(self._latents(frames), weights[key])
+            for key, frames in inputs.controls.items()
+            if frames.any()
+        }

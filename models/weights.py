@@ -1,0 +1,109 @@
+"""Reading and writing network weights: exact or an error that names every difference.
+
+A shipped network is a folder with `config.json` (its hyper-parameters) and `model.safetensors` (published names, prefix
+`net.`).
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from airshower.configs.network import ControlConfig, DitConfig, RopeConfig
+from airshower.configs.presets import ModelPreset
+from airshower.models.dit.keys import published_key
+from airshower.models.dit.transformer import Transformer
+
+PREFIX = "net."
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+class WeightsError(ValueError):
+    """Weights that don't fit the network, or can't be read."""
+
+
+def load_transformer(folder: Path, device: torch.device, dtype: torch.dtype) -> Transformer:
+    """The network of a folder, in inference mode."""
+    config = read_config(folder / "config.json")
+    with torch.device("meta"):
+        net = Transformer(config)
+    tensors = read_tensors(folder / "model.safetensors")
+    assign(net, {key: tensor.to(device, dtype) for key, tensor in tensors.items()}, str(folder))
+    return net.eval().requires_grad_(False)
+
+
+def assign(net: Transformer, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Gives the network its parameters, by published name; raises WeightsError listing every difference."""
+    wanted = {PREFIX + published_key(key, net.config): key for key in net.state_dict()}
+    shapes = {name: net.state_dict()[key].shape for name, key in wanted.items()}
+    problems = [f"{name} is missing" for name in wanted if name not in tensors]
+    problems += [f"{name} is unexpected" for name in tensors if name not in wanted]
+    problems += [
+        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(shape)}"
+        for name, shape in shapes.items()
+        if name in tensors and tensors[name].shape != shape
+    ]
+    if problems:
+        raise WeightsError(f"{source}: weights don't fit the network ({len(problems)} problems): {'; '.join(problems)}")
+    net.load_state_dict({key: tensors[name] for name, key in wanted.items()}, strict=True, assign=True)
+
+
+def save_transformer(net: Transformer, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Writes config and weights of a network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(net.config), indent=2) + "\n")
+    tensors = {
+        PREFIX + published_key(key, net.config): tensor.detach().to("cpu", dtype).contiguous()
+        for key, tensor in net.state_dict().items()
+    }
+    save_file(tensors, folder / "model.safetensors")
+
+
+def read_config(path: Path) -> DitConfig:
+    """A network's hyper-parameters; raises WeightsError for a file that doesn't describe one."""
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        values["rope"] = RopeConfig(**values["rope"])
+        if (control := values["control"]) is not None:
+            values["control"] = ControlConfig(
+                branches=tuple(control["branches"]),
+                injected_after=tuple(control["injected_after"]),
+                padded_channels=control["padded_channels"],
+            )
+        return DitConfig(**values)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a network's config.json: {error}") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file; raises WeightsError when it can't be read."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: can't be read as safetensors ({error}): fetch the file again") from error
+
+
+def weights_identity(folder: Path) -> str:
+    """SHA-256 over all weight files of a model folder, in name order."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def model_folder(preset: ModelPreset, weights: str | None) -> Path:
+    """The folder of a model's parts, shipped or named by the user; raises WeightsError if it isn't whole."""
+    folder = Path(weights) if weights is not None else SHIPPED / preset.weights
+    parts = [folder / part for part in ("autoencoder", "text_encoder", "transformer")]
+    missing = [part.name for part in parts if not part.is_dir()]
+    if missing:
+        raise WeightsError(f"{folder}: no {', '.join(missing)} folder here: name a folder that holds a whole model")
+    return folder

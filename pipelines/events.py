@@ -1,0 +1,67 @@
+"""What a run tells while it goes, for progress displays: plain frozen records.
+
+Every row ends in exactly one `RowDone` or `RowFailed`. `StageFinished` comes once per row and stage that succeeded,
+before the row's end. Nothing here waits for anything: a display that ignores an event loses nothing but its line.
+"""
+
+from dataclasses import dataclass
+
+STAGES = ("prepare", "text", "generate", "write")  # in order; rows that fail in "read" never enter the first
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted:
+    """The first event: how many rows there are, rows that already failed in reading included."""
+
+    rows: int
+    stages: tuple[str, ...] = STAGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolsStarted:
+    """Ray is connected and the replicas are being loaded."""
+
+    replicas: int
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFinished:
+    """One row went through one stage."""
+
+    index: int
+    name: str
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowProgress:
+    """How much of a row's generate stage is done, 0..1; may be rare or missing."""
+
+    index: int
+    name: str
+    fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowDone:
+    """A clip is written; `video` is its path in the run folder."""
+
+    index: int
+    name: str
+    video: str
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFailed:
+    """A row ended without a clip."""
+
+    index: int
+    name: str
+    stage: str
+    message: str
+
+
+Event = RunStarted | PoolsStarted | StageFinished | RowProgress | RowDone | RowFailed

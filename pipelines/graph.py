@@ -1,0 +1,105 @@
+"""The Ray Data graph of batch generation: which stage calls what, as tasks or as a pool of actors.
+
+What a row carries between stages is losslessly packed, one row per block. Importing this module imports Ray, so a
+driver does it once it is connected (`airshower.cluster.session`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import ray
+from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
+
+from airshower.configs.messages import PreparedClip, Row
+from airshower.configs.presets import ModelPreset
+from airshower.configs.spec import ClipSpec
+from airshower.pipelines.monitor import Reporter
+from airshower.pipelines.pools import PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, Pools
+from airshower.pipelines.stages import (
+    GenerateStage,
+    ReplicaLike,
+    TextEncoderLike,
+    TextStage,
+    prepare_stage,
+    row_table,
+    write_stage,
+)
+from airshower.pipelines.write import write_row
+
+# One clip is worked on and one waits in the actor's process, so a replica never waits for Ray between two rows.
+_TASKS_IN_FLIGHT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphParts:
+    """What the stages call; every part travels to the workers in a pickle. The loaders run there, once per actor."""
+
+    prepare: Callable[[ClipSpec], PreparedClip]
+    load_text_encoder: Callable[[], TextEncoderLike]
+    load_replica: Callable[[], ReplicaLike]
+    write: Callable[[Row], Row]
+
+
+def parts_of(preset: ModelPreset, weights: str | None, device: str, folder: str) -> GraphParts:
+    """The real parts for a model, writing into `folder`."""
+    return GraphParts(
+        prepare=_prepare,
+        load_text_encoder=partial(_load_text_encoder, preset, weights),
+        load_replica=partial(_load_replica, preset, weights, device),
+        write=partial(write_row, folder=folder),
+    )
+
+
+def build_graph(rows: Sequence[Row], parts: GraphParts, pools: Pools, reporter: Reporter) -> Dataset:
+    """The lazy graph over rows without error; it yields one pickled ManifestEntry per row, in order of completion."""
+    one_row: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
+    prepared = ray.data.from_arrow([row_table(row) for row in rows]).map_batches(
+        partial(prepare_stage, prepare=parts.prepare, reporter=reporter),
+        compute=TaskPoolStrategy(size=pools.tasks),
+        num_cpus=PREPARE_CPUS,
+        **one_row,
+    )
+    encoded = prepared.map_batches(
+        TextStage,
+        fn_constructor_kwargs={"load": parts.load_text_encoder, "reporter": reporter},
+        compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_TASKS_IN_FLIGHT),
+        num_cpus=TEXT_CPUS,
+        **one_row,
+    )
+    generated = encoded.map_batches(
+        GenerateStage,
+        fn_constructor_kwargs={"load": parts.load_replica, "reporter": reporter},
+        compute=ActorPoolStrategy(size=pools.replicas, max_tasks_in_flight_per_actor=_TASKS_IN_FLIGHT),
+        num_cpus=pools.replica_cpus,
+        num_gpus=pools.replica_gpus or None,
+        **one_row,
+    )
+    return generated.map_batches(
+        partial(write_stage, write=parts.write, reporter=reporter),
+        compute=TaskPoolStrategy(size=pools.tasks),
+        num_cpus=WRITE_CPUS,
+        **one_row,
+    )
+
+
+# The imports below stay inside: only workers load torch, FFmpeg and OpenCV; the driver stays small and starts fast.
+
+
+def _prepare(spec: ClipSpec) -> PreparedClip:
+    from airshower.pipelines.prepare import prepare_clip
+
+    return prepare_clip(spec)
+
+
+def _load_text_encoder(preset: ModelPreset, weights: str | None) -> TextEncoderLike:
+    from airshower.actors.text_encoder import TextEncoder
+
+    return TextEncoder(preset, weights, device="cpu", threads=1)
+
+
+def _load_replica(preset: ModelPreset, weights: str | None, device: str) -> ReplicaLike:
+    from airshower.actors.replica import Replica
+
+    return Replica(preset, weights, device=device, threads=1)

@@ -1,0 +1,58 @@
+"""How the stages of batch generation share a cluster.
+
+Pools have fixed sizes, so a fast stage can't take the CPUs that a slow one waits for, and all of them together fit one
+CPU per replica. Deliberately simple: one replica per GPU or CPU, no measuring and no growing while a run goes on.
+"""
+
+from dataclasses import dataclass
+
+from airshower.cluster.session import Cluster
+
+# Shares of a CPU; with one replica they add up to one CPU, so a single-CPU machine runs every stage at once.
+# Ray Data fuses neighbouring stages of equal shares, and prepare must not run inside the text actor: they differ.
+_REPLICA_CPUS = 0.6
+TEXT_CPUS = 0.1
+PREPARE_CPUS = 0.15
+WRITE_CPUS = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pools:
+    """How many of each stage run at a time, and what a replica occupies."""
+
+    device: str  # cpu | cuda
+    replicas: int
+    replica_cpus: float
+    replica_gpus: int
+    tasks: int  # of prepare, and as many of write
+
+
+def plan_pools(cluster: Cluster, *, device: str, replicas: int | None, rows: int) -> Pools:
+    """Pools that fit the cluster; `replicas` None means one per GPU or CPU, and never more than there are rows.
+
+    `device` is auto, cpu or cuda. Raises ValueError when the cluster lacks what is asked for.
+    """
+    device = _resolved_device(device, cluster)
+    places = int(cluster.gpus if device == "cuda" else max(1, cluster.cpus))
+    if replicas is not None and replicas < 1:
+        raise ValueError(f"replicas {replicas}: at least one is needed to generate")
+    if replicas is not None and device == "cuda" and replicas > places:
+        raise ValueError(f"replicas {replicas}: the cluster has {places} GPUs, one per replica: use at most {places}")
+    count = min(replicas or places, max(1, rows))
+    return Pools(
+        device=device,
+        replicas=count,
+        replica_cpus=_REPLICA_CPUS * min(1.0, cluster.cpus / count),  # more replicas than CPUs share them
+        replica_gpus=1 if device == "cuda" else 0,
+        tasks=max(1, int(cluster.cpus // 2)),
+    )
+
+
+def _resolved_device(device: str, cluster: Cluster) -> str:
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device {device!r} is unknown: use auto, cpu or cuda")
+    if device == "cuda" and cluster.gpus < 1:
+        raise ValueError("device cuda: the cluster has no GPU: use --device cpu, or connect to one that has")
+    if device == "auto":
+        return "cuda" if cluster.gpus >= 1 else "cpu"
+    return device

@@ -1,0 +1,64 @@
+"""Which of the server's files and which URLs a client's spec may name.
+
+Nothing by default: a client reads only what it uploads, unless the operator allows a folder (`--allow-path`) or a URL
+prefix (`--allow-url-prefix`). Checked on the spec as it came, before anything is opened. It assumes that the folders
+that are allowed are not written by clients: a link made after the check would be followed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from airshower.configs.spec import CONTROL_PATH_FIELDS, CONTROLS, PATH_FIELDS
+
+
+class AccessError(ValueError):
+    """A spec names a file or URL that this server does not let clients read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """The folders and URL prefixes that clients may read through their specs."""
+
+    folders: Sequence[str] = ()
+    url_prefixes: Sequence[str] = ()
+
+    def check(self, spec: Mapping[str, Any]) -> None:
+        """Raises AccessError, naming the field, for the first path or URL that is not allowed."""
+        if "output_dir" in spec:
+            raise AccessError("output_dir: the server chooses where results are kept: remove it")
+        for field, value in named_files(spec):
+            if "://" in value:
+                self._check_url(field, value)
+            else:
+                self._check_path(field, value)
+
+    def _check_url(self, field: str, url: str) -> None:
+        prefixes = [prefix.rstrip("/") + "/" for prefix in self.url_prefixes]
+        climbs = ".." in unquote(url).replace("\\", "/").split("/")
+        if climbs or "::" in url or not any(url.startswith(prefix) for prefix in prefixes):
+            allowed = f"use one that starts with {' or '.join(prefixes)}" if prefixes else "upload the file"
+            raise AccessError(f"{field}: {url!r} is a URL this server may not read: {allowed}")
+
+    def _check_path(self, field: str, path: str) -> None:
+        folders = [Path(folder).resolve() for folder in self.folders]
+        absolute = Path(path).is_absolute() and "\0" not in path
+        if not absolute or not any(Path(path).resolve().is_relative_to(folder) for folder in folders):
+            named = " or ".join(str(folder) for folder in folders)
+            allowed = f"use an absolute path below {named}" if folders else "upload the file"
+            raise AccessError(f"{field}: {path!r} is a path this server may not read: {allowed}")
+
+
+def named_files(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every (field, path or URL) that a spec names, nested ones as `edge.control_path`; other types are left out."""
+    yield from _texts(spec, PATH_FIELDS, "")
+    for control in CONTROLS:
+        settings = spec.get(control)
+        if isinstance(settings, Mapping):
+            yield from _texts(settings, CONTROL_PATH_FIELDS, f"{control}.")
+
+
+def _texts(fields: Mapping[str, Any], names: Sequence[str], prefix: str) -> Iterator[tuple[str, str]]:
+    return ((prefix + name, fields[name]) for name in names if isinstance(fields.get(name), str))

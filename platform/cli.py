@@ -1,0 +1,90 @@
+"""The `airshower` command: registers the commands and turns what they raise into exit codes.
+
+0 means that all was done, 1 that rows failed or the program is at fault, 2 that the call or its input is, 130 that
+Ctrl-C came. An error is one line on stderr; `--verbose` adds the traceback. Heavy libraries are imported inside the
+commands, so that `--help` answers at once.
+"""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+import airshower
+from airshower.platform.commands.data import data_app
+from airshower.platform.commands.evaluate import evaluate
+from airshower.platform.commands.generate import generate
+from airshower.platform.commands.serve import serve
+from airshower.platform.commands.spec import spec_app
+from airshower.platform.commands.train import train
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+app = typer.Typer(
+    name="airshower",
+    help="Control videos and a prompt in, photoreal world videos out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"airshower {airshower.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _airshower(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Control videos and a prompt in, photoreal world videos out."""
+
+
+app.command("generate")(generate)
+app.command("train")(train)
+app.command("evaluate")(evaluate)
+app.command("serve")(serve)
+app.add_typer(data_app, name="data")
+app.add_typer(spec_app, name="spec")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one command line (that of the process by default) and exits with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        return app(arguments, prog_name="airshower", standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        return 1
+    except Exception as error:  # noqa: BLE001 - whatever a command raises, the user gets one line
+        if "--verbose" in arguments:
+            traceback.print_exc()
+        return _report(error)
+
+
+def _report(error: Exception) -> int:
+    """Prints the error as one line and returns the exit code that belongs to it."""
+    # Typer hands on usage errors of its parser, whose base class differs between its versions
+    if hasattr(error, "format_message"):
+        reason = error.format_message().removeprefix("Invalid value: ")
+        if not reason:  # a call without arguments, which got the help
+            return 2
+        message, code = f"{reason} (airshower --help explains the flags)", 2
+    elif isinstance(error, ValueError | OSError | RuntimeError):
+        message, code = str(error), 2
+    else:
+        message, code = f"{type(error).__name__}: {error}: this is a bug, --verbose shows where", 1
+    print("airshower:", " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,127 @@
+"""`airshower generate`: rows in, clips out, with progress while it goes and a summary at the end.
+
+Progress goes to stderr, the summary to stdout. Assumes nothing of the rows: what they get wrong is in the summary and
+in the manifest. The work itself is `airshower.pipelines.generate`.
+"""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from airshower.configs.presets import PRESETS, preset
+from airshower.platform.clip_flags import overrides_from, with_clip_flags
+from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
+
+if TYPE_CHECKING:
+    from airshower.pipelines.generate import RunSummary
+
+_PANEL = "Run"
+_SHOWN_FAILURES = 10
+
+
+@with_clip_flags
+def generate(
+    specs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPECS",
+            help="Rows: JSON files, JSONL, Parquet or CSV manifests, or folders of them; paths or URLs.",
+            show_default=False,
+        ),
+    ],
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Run folder, created if missing; default: the rows' output_dir",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Model preset: {', '.join(PRESETS)}", rich_help_panel=_PANEL)
+    ] = "tiny-transfer",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Folder of weights; default: those shipped for the model", rich_help_panel=_PANEL
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Loaded models that work side by side; default: one per GPU, or per CPU where there is no GPU",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(
+            metavar="NAME", help="auto, cpu or cuda; auto takes GPUs if there are any", rich_help_panel=_PANEL
+        ),
+    ] = "auto",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            help="Ray cluster to use, such as auto or ray://host:10001; default: RAY_ADDRESS, or one on this machine",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks", rich_help_panel=_PANEL)
+    ] = False,
+    **clip: Any,  # noqa: ANN401 - one value per clip flag
+) -> None:
+    """Generate a clip for every row.
+
+    The run folder gets NAME.mp4, the videos of its input and controls and NAME.json per row, and manifest.parquet and
+    index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows failed, with 2 if
+    the call was wrong.
+    """
+    overrides = overrides_from(clip)
+    chosen = preset(model)
+
+    from airshower.pipelines.generate import GenerateSettings, RunError
+    from airshower.pipelines.generate import generate as run
+    from airshower.pipelines.rows import output_folder, read_rows
+    from airshower.platform.gallery import write_gallery
+
+    rows = read_rows(specs, overrides=overrides, preset=chosen)
+    folder = output_folder(rows, output)
+    settings = GenerateSettings(
+        preset=chosen, weights=weights, replicas=replicas, device=device, address=address, verbose=verbose
+    )
+    progress = RunProgress()
+    try:
+        with show_progress(progress, sys.stderr) as on_event:
+            summary = run(rows, folder, settings, on_event)
+    except KeyboardInterrupt:
+        page = write_gallery(folder)
+        print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except RunError as error:
+        write_gallery(folder)
+        print(f"airshower: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    print(summary_text(summary, write_gallery(folder)))
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def summary_text(summary: "RunSummary", gallery: str) -> str:
+    """What is said at the end of a run: counts, speed, failures and where to look."""
+    per_min = 60 * summary.done / summary.wall_s if summary.wall_s > 0 else 0.0
+    lines = [f"{summary.done} done, {summary.failed} failed in {clock_words(summary.wall_s)} ({per_min:.1f} clips/min)"]
+    lines += [f"  failed {failure_line(failure)}" for failure in summary.failures[:_SHOWN_FAILURES]]
+    more = len(summary.failures) - _SHOWN_FAILURES
+    if more > 0:
+        lines.append(f"  and {more} more in {os.path.basename(summary.manifest)}")
+    return "\n".join([*lines, f"gallery   {gallery}", f"manifest  {summary.manifest}"])

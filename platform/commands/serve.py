@@ -1,0 +1,101 @@
+"""`airshower serve`: the HTTP service, from start to Ctrl-C.
+
+It owns the Serve instance of the cluster it runs on and takes it down when it ends. Videos that are unfinished then go
+on when the service is started again on the same work directory.
+"""
+
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Literal
+
+import typer
+
+from airshower.configs.presets import PRESETS, preset
+
+_LIMITS = "Limits"
+_ACCESS = "What clients may read besides their uploads"
+
+
+def serve(
+    model: Annotated[str, typer.Option(metavar="NAME", help=f"Model preset: {', '.join(PRESETS)}")] = "tiny-transfer",
+    weights: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Folder of weights; default: those shipped for the model")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on")] = 8000,
+    min_replicas: Annotated[int, typer.Option(min=1, metavar="N", help="Loaded models kept ready")] = 1,
+    max_replicas: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Loaded models at most; default: one per GPU, or per CPU without any"),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(metavar="NAME", help="auto, cpu or cuda; auto takes GPUs if there are any"),
+    ] = "auto",
+    work_dir: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of job records, uploads and videos; seen by every node")
+    ] = Path("service"),
+    allow_path: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Folder whose files specs may name; repeatable", rich_help_panel=_ACCESS),
+    ] = None,
+    allow_url_prefix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Start of URLs that specs may name; repeatable", rich_help_panel=_ACCESS),
+    ] = None,
+    max_queued: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Unfinished videos; more get 429", rich_help_panel=_LIMITS)
+    ] = 100,
+    max_upload_mib: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Size of one upload; more gets 413", rich_help_panel=_LIMITS)
+    ] = 2048,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDR", help="Ray cluster; default: RAY_ADDRESS, or one on this machine")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Let Ray and Serve log, and show tracebacks")] = False,
+) -> None:
+    """Serve a model over HTTP: post a row, follow its progress, download the video.
+
+    Runs until Ctrl-C (or SIGTERM) and then exits with 0. The interface is described at /docs.
+    """
+    chosen = preset(model)
+
+    from airshower.cluster.session import ray_session
+    from airshower.models.weights import model_folder
+    from airshower.pipelines.pools import plan_pools
+    from airshower.platform.access import Access
+    from airshower.platform.service import ServiceSettings, running_service
+
+    model_folder(chosen, weights)  # missing weights are one line here; in Serve they are a row of failed starts
+    access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
+    try:
+        with ray_session(address=address, verbose=verbose) as cluster:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has just set its own
+            pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued)
+            settings = ServiceSettings(
+                model=model,
+                weights=weights,
+                device=pools.device,
+                work_dir=str(work_dir.resolve()),
+                min_replicas=min_replicas,
+                max_replicas=pools.replicas,
+                replica_cpus=pools.replica_cpus,
+                max_queued=max_queued,
+                upload_limit_bytes=max_upload_mib << 20,
+                access=access,
+            )
+            with running_service(settings, host, port, verbose=verbose):
+                print(f"{model} is ready at http://{host}:{port} (interface: /docs, results: {work_dir})", flush=True)
+                _wait_for_interrupt()
+    except KeyboardInterrupt:
+        print("stopped: videos that are not finished go on when the service starts again on this work directory")
+
+
+def _wait_for_interrupt() -> None:
+    """Blocks until SIGINT or SIGTERM, then raises KeyboardInterrupt; later ones are ignored."""
+    try:
+        Event().wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one would leave half of the processes behind
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,94 @@
+"""`airshower train`: one experiment from its data to a model folder, with progress while it goes.
+
+The experiment's preset says what is trained; options here say how long and on which hardware.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from airshower.configs.training import EXPERIMENTS, Experiment
+
+if TYPE_CHECKING:
+    from airshower.pipelines.train import TrainEvent
+
+
+def train(
+    experiment: Annotated[str, typer.Argument(help=f"Experiment preset: {', '.join(EXPERIMENTS)}")],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Run folder; an interrupted run in it goes on")
+    ],
+    autoencoder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Trained autoencoder, for experiments on latents")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; default: the experiment's")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Clips per step; default: the experiment's")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="Training clips; default: the experiment's")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and batches; default: 0")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes GPUs if there are any")] = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Ranks, one GPU each on cuda")] = 1,
+    makers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that prepare clips; default: one per CPU")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the transformer")] = False,
+    report_every: Annotated[int, typer.Option(min=1, help="Steps between progress reports")] = 100,
+    checkpoint_every: Annotated[
+        int, typer.Option(min=1, help="Steps between checkpoints; a multiple of --report-every")
+    ] = 1_000,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks")] = False,
+) -> None:
+    """Train an experiment on the sample world; the result is DIR/model."""
+    from airshower.cluster.session import ray_session
+    from airshower.pipelines.train import TrainSettings
+    from airshower.pipelines.train import train as run_training
+
+    if checkpoint_every % report_every:
+        raise ValueError(f"--checkpoint-every {checkpoint_every}: not a multiple of --report-every {report_every}")
+    chosen = _varied(experiment, steps=steps, batch=batch, clips=clips, seed=seed)
+    console = Console()
+    with ray_session(verbose=verbose) as cluster:
+        if device == "auto":
+            device = "cuda" if cluster.gpus else "cpu"
+        settings = TrainSettings(
+            experiment=chosen,
+            output=output,
+            autoencoder=autoencoder,
+            device=device,
+            workers=workers,
+            makers=makers or max(1, int(cluster.cpus)),
+            threads=max(1, int(cluster.cpus) // workers),
+            compiled=compiled,
+            report_every_steps=report_every,
+            checkpoint_every_steps=checkpoint_every,
+        )
+        model = run_training(settings, lambda event: console.print(_line(event, chosen), highlight=False))
+    console.print(f"model: {model}")
+
+
+def _varied(name: str, *, steps: int | None, batch: int | None, clips: int | None, seed: int | None) -> Experiment:
+    """The experiment with the options' changes; raises ValueError for an unknown name."""
+    if name not in EXPERIMENTS:
+        raise ValueError(f"experiment {name!r} is unknown: use one of {', '.join(EXPERIMENTS)}")
+    chosen = EXPERIMENTS[name]
+    changes = {"steps": steps, "batch": batch, "seed": seed}
+    optimisation = dataclasses.replace(
+        chosen.optimisation, **{key: value for key, value in changes.items() if value is not None}
+    )
+    data = chosen.data if clips is None else dataclasses.replace(chosen.data, clips=clips)
+    return dataclasses.replace(chosen, optimisation=optimisation, data=data)
+
+
+def _line(event: "TrainEvent", experiment: Experiment) -> str:
+    """One line of progress."""
+    if event.metrics is None:
+        return f"clips prepared: {event.prepared}/{experiment.data.clips}"
+    metrics = event.metrics
+    left_s = (metrics["steps"] - metrics["step"]) / metrics["steps_per_s"]
+    return (
+        f"step {metrics['step']}/{metrics['steps']}  loss {metrics['loss']:.4f}  rate {metrics['learning_rate']:.2e}"
+        f"  {metrics['steps_per_s']:.2f} steps/s  {left_s / 60:.1f} min left"
+    )

@@ -1,0 +1,211 @@
+"""The gallery of a run: one `index.html` that shows every clip beside its input and controls.
+
+The page is self-contained (style and script are inlined, nothing is fetched but the run's own videos, by relative
+path), so it plays from disk and after the folder has moved. It is made from `manifest.parquet` and the `NAME.json`
+records alone: it never opens a video and never changes a run's other files.
+"""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import pyarrow.parquet as pq
+from markupsafe import Markup
+
+from airshower.cluster import storage
+from airshower.configs.spec import CONTROLS
+
+STAGES = ("prepare", "text", "generate", "write")
+_PARALLEL_READS = 16
+_TEMPLATES = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One video of a card."""
+
+    kind: str  # input, control or output
+    label: str
+    note: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTime:
+    """How long a stage took, and its share of the clip's whole time."""
+
+    stage: str
+    seconds: float
+    percent: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """All that the page says of one clip."""
+
+    index: int
+    name: str
+    done: bool
+    prompt: str
+    source: str
+    error: str
+    error_kind: str
+    width: int
+    height: int
+    fps: float
+    tiles: tuple[Tile, ...]
+    settings: tuple[tuple[str, str], ...]
+    times: tuple[StageTime, ...]
+    seconds_total: float
+    detail_seconds: str
+    model: str
+    model_detail: str
+    record_url: str
+
+    @property
+    def search_text(self) -> str:
+        """What the page's filter box looks through."""
+        return " ".join((self.name, self.prompt, self.source, self.error_kind, self.error)).lower()
+
+
+def write_gallery(run_folder: str) -> str:
+    """Writes `index.html` into a run folder (a path or an fsspec URL) and returns its path.
+
+    Raises ValueError when the folder holds no manifest, OSError when the page can't be written.
+    """
+    folder = storage.absolute(run_folder)
+    manifest = storage.join(folder, "manifest.parquet")
+    if not storage.exists(manifest):
+        raise ValueError(f"{run_folder}: has no manifest.parquet, so it is no run folder: give the folder of a run")
+    with storage.open_file(manifest) as file:
+        entries = sorted(pq.read_table(file).to_pylist(), key=lambda entry: entry["index"])
+    with ThreadPoolExecutor(_PARALLEL_READS) as pool:  # on object storage each record is a request of its own
+        records = pool.map(lambda entry: _read_record(folder, entry), entries)
+        cards = [_card(entry, record) for entry, record in zip(entries, records, strict=True)]
+    page = storage.join(folder, "index.html")
+    with storage.open_file(page, "wb") as file:
+        file.write(render(folder.rstrip("/").rpartition("/")[2], cards).encode())
+    return page
+
+
+def render(title: str, cards: list[Card]) -> str:
+    """The page as HTML text; everything that comes from rows is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("gallery.html").render(
+        title=title,
+        cards=cards,
+        totals=_totals(cards),
+        failed=sum(not card.done for card in cards),
+        style=Markup((_TEMPLATES / "gallery.css").read_text(encoding="utf-8")),
+        script=Markup((_TEMPLATES / "gallery.js").read_text(encoding="utf-8")),
+    )
+
+
+def _read_record(folder: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The clip's record; a clip whose record is gone or unreadable is shown from the manifest alone."""
+    if not entry.get("record"):
+        return {}
+    try:
+        record = json.loads(storage.read_bytes(storage.join(folder, entry["record"])))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _card(entry: Mapping[str, Any], record: Mapping[str, Any]) -> Card:
+    spec = record.get("spec") or {}
+    model = record.get("model") or {}
+    return Card(
+        index=entry["index"],
+        name=entry["name"],
+        done=entry["status"] == "done",
+        prompt=entry.get("prompt") or "",
+        source=entry.get("source") or "",
+        error=entry.get("error_message") or "",
+        error_kind=" · ".join(filter(None, (entry.get("error_stage"), entry.get("error_type")))),
+        width=int(entry.get("width") or 16),
+        height=int(entry.get("height") or 9),
+        fps=float(entry.get("fps") or 24),
+        tiles=_tiles(entry, record, spec),
+        settings=_settings(entry, spec),
+        times=_times(entry),
+        seconds_total=float(entry.get("seconds_total") or 0),
+        detail_seconds=_detail_seconds(record.get("seconds") or {}),
+        model=f"{model.get('name', '')} {model.get('sha256', '')[:8]}".strip(),
+        model_detail=_model_detail(model, record.get("versions") or {}),
+        record_url=quote(entry.get("record") or ""),
+    )
+
+
+def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[Tile, ...]:
+    """Input, controls in their published order, then the output."""
+    if entry["status"] != "done":
+        return ()
+    outputs = dict(record.get("outputs") or {})
+    if entry.get("video"):
+        outputs["video"] = entry["video"]
+    tiles = []
+    if "input" in outputs:
+        tiles.append(Tile(kind="input", label="input", note="", url=quote(outputs["input"])))
+    for control in CONTROLS:
+        if path := outputs.get(f"control_{control}"):
+            weight = (spec.get(control) or {}).get("control_weight", 1)
+            tiles.append(Tile(kind="control", label=control, note=f"weight {weight:g}", url=quote(path)))
+    if "video" in outputs:
+        tiles.append(Tile(kind="output", label="output", note="", url=quote(outputs["video"])))
+    return tuple(tiles)
+
+
+def _settings(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(name, value) of what shaped the clip; what is unknown is left out."""
+    length_s = (entry.get("frames") or 0) / (entry.get("fps") or 1)
+    candidates = {
+        "size": f"{entry['width']}\u2009\u00d7\u2009{entry['height']}" if entry.get("width") else None,
+        "frames": f"{entry['frames']} at {entry['fps']:g} fps ({length_s:.1f} s)" if entry.get("frames") else None,
+        "chunks": entry.get("chunks"),
+        "steps": spec.get("num_steps"),
+        "guidance": spec.get("guidance"),
+        "seed": spec.get("seed"),
+        "resolution": spec.get("resolution"),
+        "avoid": spec.get("negative_prompt") or None,
+    }
+    return tuple((name, str(value)) for name, value in candidates.items() if value is not None)
+
+
+def _times(entry: Mapping[str, Any]) -> tuple[StageTime, ...]:
+    seconds = {stage: float(entry.get(f"seconds_{stage}") or 0) for stage in STAGES}
+    whole = sum(seconds.values()) or 1.0
+    return tuple(
+        StageTime(stage=stage, seconds=value, percent=100 * value / whole) for stage, value in seconds.items() if value
+    )
+
+
+def _detail_seconds(seconds: Mapping[str, float]) -> str:
+    """The parts of the generate stage in one line, for the time bar's tooltip."""
+    parts = {name: seconds[f"{name}_s"] for name in ("encode", "denoise", "decode") if f"{name}_s" in seconds}
+    return " · ".join(f"{name} {value:.2f} s" for name, value in parts.items())
+
+
+def _model_detail(model: Mapping[str, Any], versions: Mapping[str, Any]) -> str:
+    identity = [f"{key} {model[key]}" for key in ("family", "weights", "sha256") if model.get(key)]
+    return "\n".join(identity + [f"{name} {version}" for name, version in versions.items()])
+
+
+def _totals(cards: list[Card]) -> tuple[tuple[str, str], ...]:
+    """(name, value) of the header's figures."""
+    done = [card for card in cards if card.done]
+    models = sorted({card.model.partition(" ")[0] for card in done if card.model})
+    totals = [("clips", str(len(cards))), ("done", str(len(done))), ("failed", str(len(cards) - len(done)))]
+    if done:
+        mean_s = sum(card.seconds_total for card in done) / len(done)
+        totals.append(("mean time of a clip", f"{mean_s:.1f} s"))
+    if models:
+        totals.append(("model", ", ".join(models)))
+    return tuple(totals)

@@ -1,0 +1,114 @@
+"""The service's videos: what each is, how far it is, and a record of it on disk.
+
+One folder per video holds its record (`job.json`), its uploads and its results, so a service started again on the same
+work directory knows all of them. Meant for one writer: the one ingress replica. Progress alone is not written to disk.
+"""
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from airshower.configs.spec import ClipSpec
+
+Status = Literal["queued", "running", "done", "failed"]
+
+
+class VideoError(BaseModel):
+    """Why a video failed."""
+
+    stage: str = Field(description="Stage it failed in: prepare, text, generate or write")
+    type: str = Field(description="Kind of error")
+    message: str = Field(description="One line: what is wrong, the rule, the remedy")
+
+
+class Video(BaseModel):
+    """One requested video."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="Made by the server")
+    status: Status = "queued"
+    stage: str | None = Field(default=None, description="Stage it is in: prepare, generate or write")
+    progress: float = Field(default=0.0, ge=0, le=1, description="0..1, 1 only when done")
+    error: VideoError | None = Field(default=None, description="Set when failed")
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    seconds: dict[str, float] = Field(default_factory=dict, description="Time spent, in seconds, by stage")
+    frames_sha256: str | None = Field(default=None, description="Of the generated frames (uint8 RGB) before encoding")
+    prompt: str = ""
+    spec: ClipSpec = Field(description="The row with every default filled in")
+    outputs: dict[str, str] = Field(default_factory=dict, description="Result files by kind, once done")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def links(self) -> dict[str, str]:
+        """Where to look next: self, and once done content, record and each control_KEY."""
+        own = f"/v1/videos/{self.id}"
+        links = {"self": own}
+        for kind in self.outputs:
+            if kind == "video":
+                links["content"] = f"{own}/content"
+            elif kind.startswith("control_"):
+                links[kind] = f"{own}/controls/{kind.removeprefix('control_')}"
+            elif kind == "record":
+                links["record"] = f"{own}/record"
+        return links
+
+    @property
+    def finished(self) -> bool:
+        return self.status in ("done", "failed")
+
+
+class JobTable:
+    """All videos of one work directory, newest last."""
+
+    def __init__(self, work_dir: Path) -> None:
+        """Reads the records there are; raises OSError for a folder that can't be made, ValueError for a bad record."""
+        self._folder = work_dir / "videos"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        records = [Video.model_validate_json(path.read_bytes()) for path in self._folder.glob("*/job.json")]
+        self._videos = {video.id: video for video in sorted(records, key=lambda video: video.created_at)}
+
+    def folder(self, video_id: str) -> Path:
+        """The folder of one video."""
+        return self._folder / video_id
+
+    def get(self, video_id: str) -> Video | None:
+        return self._videos.get(video_id)
+
+    def all(self) -> list[Video]:
+        """Every video, oldest first."""
+        return list(self._videos.values())
+
+    def unfinished(self) -> list[Video]:
+        return [video for video in self._videos.values() if not video.finished]
+
+    def add(self, video: Video) -> Video:
+        self._videos[video.id] = video
+        self._write(video)
+        return video
+
+    def update(self, video_id: str, **changes: Any) -> Video:  # noqa: ANN401 - fields of Video
+        """Changes a video and, unless only its progress changed, its record."""
+        video = self._videos[video_id].model_copy(update=changes)
+        self._videos[video_id] = video
+        if set(changes) != {"progress"}:
+            self._write(video)
+        return video
+
+    def remove(self, video_id: str) -> None:
+        """Forgets a video and deletes its folder."""
+        del self._videos[video_id]
+        shutil.rmtree(self.folder(video_id), ignore_errors=True)
+
+    def _write(self, video: Video) -> None:
+        record = self.folder(video.id) / "job.json"
+        record.parent.mkdir(exist_ok=True)
+        draft = record.with_suffix(".draft")
+        draft.write_text(video.model_dump_json(indent=1))
+        os.replace(draft, record)  # a reader, or a service started after a crash, sees a whole record or none

@@ -1,0 +1,51 @@
+"""Which function computes which reference op, and which ops the project does not compute, with the reason."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from tests.parity import control_ops, metric_ops
+from tests.parity.case import Call, Op
+
+OPS: dict[Op, Callable[[Call], dict[str, Tensor]]] = {
+    ("transfer2.5", "control", "edge"): control_ops.edge,
+    ("transfer2.5", "control", "blur"): control_ops.blur,
+    ("transfer2.5", "control", "weights_to_maps"): control_ops.weights_to_maps,
+    ("transfer1", "metric", "blur_ssim"): metric_ops.score,
+    ("transfer1", "metric", "depth_si_rmse"): metric_ops.score,
+    ("transfer1", "metric", "depth_si_rmse_log"): metric_ops.score,
+    ("transfer1", "metric", "canny_f1"): metric_ops.canny_f1,
+    ("transfer1", "metric", "mask_miou"): metric_ops.mask_miou,
+}
+
+
+def _because(reason: str, family: str, kind: str, ops: str) -> dict[Op, str]:
+    return {(family, kind, op): reason for op in ops.split()}
+
+
+_NO_NETWORK = "the runner builds no networks and samplers from reference cases"
+_NO_GUIDED_GENERATION = "guided generation is not built"
+_NO_PREDICT2 = "the Predict2 family is not built"
+_NO_7B = "the 7B family is not built"
+
+NOT_COMPUTED: dict[Op, str] = {
+    **_because(_NO_GUIDED_GENERATION, "transfer2.5", "control", "guided_latent_map"),
+    **_because(_NO_NETWORK, "transfer2.5", "network", "network"),
+    **_because(_NO_NETWORK, "transfer2.5", "sampler", "sample distilled guided_velocity"),
+    **_because(_NO_NETWORK, "transfer2.5", "training", "loss_and_gradients ema learning_rate"),
+    **_because(_NO_NETWORK, "predict2.5", "network", "network rope_table"),
+    **_because(_NO_NETWORK, "predict2.5", "sampler", "sample schedule solver_trace training_time_map noise"),
+    **_because(_NO_NETWORK, "predict2.5", "vae", "encode_decode normalise"),
+    **_because(_NO_PREDICT2, "predict2", "network", "network rope_table"),
+    **_because(_NO_PREDICT2, "predict2", "sampler", "sample guided_x0 schedule coefficients solver_trace"),
+    **_because(_NO_PREDICT2, "predict2", "training", "loss_and_gradients lora ema learning_rate"),
+    **_because(_NO_7B, "transfer1", "control", "edge blur scalar_weights weight_maps weight_maps_float32_resize"),
+    **_because(_NO_7B, "transfer1", "network", "network"),
+    **_because(_NO_7B, "transfer1", "sampler", "sample one_step guided_x0 schedule coefficients solver_trace noise"),
+    **_because(_NO_7B, "transfer1", "sampler", "split_patches merge_patches"),
+    **_because(_NO_7B, "transfer1", "tokenizer", "encode_decode normalise"),
+    **_because(_NO_7B, "transfer1", "training", "loss_and_gradients ema learning_rate"),
+    **_because(_NO_7B, "diffusion-renderer", "envmap", "environment tone_mapping"),
+    **_because(_NO_7B, "diffusion-renderer", "network", "network"),
+    **_because(_NO_7B, "diffusion-renderer", "sampler", "sample schedule solver_trace"),
+}

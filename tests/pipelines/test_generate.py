@@ -1,0 +1,193 @@
+"""The streaming graph on real Ray, with a small stand-in for the model where only the graph is tested.
+
+The cluster has one CPU, which is also the test that no stage waits for a CPU another one holds.
+"""
+
+import os
+import signal
+import sys
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from airshower.cluster.packing import pack_frames, unpack_frames
+from airshower.cluster.session import ray_session
+from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowError, TextEmbedding
+from airshower.configs.presets import tiny_transfer
+from airshower.configs.spec import ClipSpec, EdgeSpec
+from airshower.pipelines.events import STAGES, RowDone, RowFailed, RunStarted, StageFinished
+from airshower.pipelines.generate import GenerateSettings, RunError, generate
+from airshower.pipelines.graph import GraphParts
+from airshower.pipelines.write import write_row
+
+pytestmark = pytest.mark.cluster
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files
+
+SETTINGS = GenerateSettings(preset=tiny_transfer(), replicas=2, stall_timeout_s=60)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cpu():
+    with ray_session(address="local", local_cpus=1) as cluster:
+        yield cluster
+
+
+def prepare(spec: ClipSpec) -> PreparedClip:
+    if spec.name.startswith("unreadable"):
+        raise ValueError(f"{spec.video_path}: no such\nfile")
+    frames = np.random.default_rng(spec.seed).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    packed = pack_frames(frames)
+    return PreparedClip(
+        fps=10,
+        frames=5,
+        height=16,
+        width=16,
+        input_height=16,
+        input_width=16,
+        input_frames=packed,
+        controls={"edge": packed},
+        masks={},
+    )
+
+
+@dataclass
+class CountingEncoder:
+    """Leaves one line per prompt that it really encodes."""
+
+    log: Path
+
+    def __post_init__(self) -> None:
+        self.cache: dict[str, TextEmbedding] = {}
+
+    def encode(self, prompt: str) -> TextEmbedding:
+        if prompt not in self.cache:
+            with self.log.open("a") as file:
+                file.write(prompt + "\n")
+            self.cache[prompt] = TextEmbedding(data=prompt.encode(), shape=(1, len(prompt)))
+        return self.cache[prompt]
+
+
+@dataclass
+class FaultyReplica:
+    """Inverts its input; the row's name says what else happens. `folder` remembers what happened before."""
+
+    folder: Path
+
+    def generate(self, spec, prepared, text, negative_text, on_progress=None) -> GeneratedClip:
+        first_time = self.remember(spec.name)
+        if spec.name.startswith("poison") or (spec.name.startswith("killer") and first_time):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if spec.name.startswith("broken") and first_time:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if spec.name.startswith("raising"):
+            raise RuntimeError("CUDA out of memory")
+        frames = pack_frames(255 - unpack_frames(prepared.controls["edge"]))
+        return GeneratedClip(frames=frames, model={"name": "inverter"}, chunks=1, seconds={"denoise_s": 0.5})
+
+    def remember(self, name: str) -> bool:
+        with (self.folder / f"{name}.begun").open("a") as file:
+            file.write("x")
+        return (self.folder / f"{name}.begun").stat().st_size == 1
+
+
+def rows_named(*names: str) -> list[Row]:
+    rows = []
+    for index, name in enumerate(names):
+        prompt = f"prompt {index % 3}"
+        spec = ClipSpec(name=name, prompt=prompt, video_path="in.mp4", edge=EdgeSpec(), seed=index)
+        rows.append(Row(index=index, name=name, source="s.json", spec=spec.resolved(tiny_transfer()), prompt=prompt))
+    return rows
+
+
+def stand_ins(memory: Path, device: str, folder: str) -> GraphParts:
+    return GraphParts(
+        prepare=prepare,
+        load_text_encoder=partial(CountingEncoder, memory / "prompts.txt"),
+        load_replica=partial(FaultyReplica, memory),
+        write=partial(write_row, folder=folder),
+    )
+
+
+def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
+    output = tmp_path / "run"
+    rows = rows_named("a", "unreadable", "killer", "raising", "broken", "blocked", "b", "c", "d", "e")
+    rejected = RowError(stage="read", type="InputError", message="seed: too large")
+    rows.append(Row(index=len(rows), name="typo", source="s.json", spec=None, error=rejected))
+    (output / "blocked.mp4").mkdir(parents=True)  # where the video should go
+    events = []
+
+    summary = generate(rows, str(output), SETTINGS, events.append, parts=partial(stand_ins, tmp_path))
+
+    failed = {event.name: event for event in events if isinstance(event, RowFailed)}
+    done = [event.name for event in events if isinstance(event, RowDone)]
+    assert sorted(done) == ["a", "b", "broken", "c", "d", "e", "killer"]
+    assert {name: event.stage for name, event in failed.items()} == {
+        "typo": "read",
+        "unreadable": "prepare",
+        "raising": "generate",
+        "blocked": "write",
+    }
+    assert failed["unreadable"].message == "in.mp4: no such file"
+    assert str(output / "blocked.mp4") in failed["blocked"].message
+    assert (summary.done, summary.failed) == (7, 4)
+    assert [failure.name for failure in summary.failures] == ["unreadable", "raising", "blocked", "typo"]
+
+    assert isinstance(events[0], RunStarted)
+    assert events[0].rows == len(rows)
+    stages = Counter((event.name, event.stage) for event in events if isinstance(event, StageFinished))
+    assert set(stages.values()) == {1}
+    assert {stage for name, stage in stages if name == "killer"} == set(STAGES)
+    assert {stage for name, stage in stages if name == "raising"} == {"prepare", "text"}
+
+    table = pq.read_table(summary.manifest)
+    assert table["name"].to_pylist() == [row.name for row in rows]
+    by_name = {line["name"]: line for line in table.to_pylist()}
+    assert by_name["killer"]["status"] == "done"
+    assert (by_name["killer"]["frames"], by_name["killer"]["fps"], by_name["killer"]["video"]) == (5, 10, "killer.mp4")
+    assert by_name["killer"]["seconds_generate"] > 0
+    assert by_name["raising"]["error_type"] == "RuntimeError"
+    assert by_name["raising"]["video"] is None
+    assert sorted((tmp_path / "prompts.txt").read_text().split("\n")) == ["", "", "prompt 0", "prompt 1", "prompt 2"]
+    assert not list(output.glob(".*"))
+
+
+def test_a_row_that_always_kills_its_worker_fails_alone(tmp_path):
+    rows = rows_named("a", "poison", "b")
+    summary = generate(rows, str(tmp_path / "run"), SETTINGS, parts=partial(stand_ins, tmp_path))
+    assert summary.done == 2
+    assert [(failure.name, failure.stage) for failure in summary.failures] == [("poison", "generate")]
+    assert "ended its worker process 3 times" in summary.failures[0].message
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_line(tmp_path):
+    def load():
+        raise ValueError("weights/x: no such folder:\ngive one that holds a whole model")
+
+    def parts(device: str, folder: str) -> GraphParts:
+        return replace(stand_ins(tmp_path, device, folder), load_replica=load)
+
+    rows = rows_named("a", "b", "c")
+    with pytest.raises(RunError, match=r"^replica: weights/x: no such folder: give one that holds a whole model$"):
+        generate(rows, str(tmp_path / "run"), SETTINGS, parts=parts)
+    table = pq.read_table(tmp_path / "run" / "manifest.parquet")
+    assert table["status"].to_pylist() == ["failed"] * 3
+    assert table["error_stage"].to_pylist() == ["run"] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"device": "cuda"}, "cluster has no GPU"),
+        ({"device": "tpu"}, "use auto, cpu or cuda"),
+        ({"replicas": 0}, "at least one"),
+    ],
+)
+def test_asking_for_what_the_cluster_lacks_is_an_error(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        generate(rows_named("a"), str(tmp_path), replace(SETTINGS, **change), parts=partial(stand_ins, tmp_path))

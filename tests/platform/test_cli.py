@@ -1,0 +1,198 @@
+"""The command line as a user meets it: exit codes, one-line errors, help, and a run from specs to gallery."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+from transformers import T5EncoderModel
+
+import airshower
+from airshower.configs.network import tiny_transfer_dit
+from airshower.configs.spec import CONTROLS, ClipSpec
+from airshower.models.dit.transformer import Transformer
+from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
+from airshower.models.training.initialisation import initialise
+from airshower.models.weights import save_transformer
+from airshower.platform.cli import main
+from airshower.platform.clip_flags import clip_flags, overrides_from
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    """Runs a command line in this process: (exit code, stdout, stderr)."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(list(arguments))
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_names_every_field_with_its_default(call):
+    code, help_text, _ = call("generate", "--help")
+    words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", help_text).split())
+    assert code == 0
+    for name, field in ClipSpec.model_fields.items():
+        if name not in (*CONTROLS, "name", "output_dir"):
+            assert f"--{name.replace('_', '-')}" in help_text
+            assert (field.description or "").split(";")[0].split()[-1] in words
+    for control in CONTROLS:
+        assert f"--{control}.control-weight" in help_text
+    assert "Seed of the noise, 0..2^32-1; one seed and row mean one video; default: 2025" in words
+    assert all("default:" in flag.help() or flag.value is False for flag in clip_flags())
+    for panel in ("Run", "Clip settings", "Edge", "Vis", "Depth", "Seg"):
+        assert f"─ {panel} " in help_text
+
+
+def test_flags_become_overrides_of_the_row_format():
+    given = {"clip__seed": 3, "clip__edge__control_weight": 0.5, "no_clip__show_input": True, "clip__guidance": None}
+    assert overrides_from(given) == {"seed": 3, "edge.control_weight": 0.5, "show_input": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "x.json", "--guidance", "9"], "guidance 9 .*use 0..7"),
+        (["generate", "x.json", "--edge.preset-edge-threshold", "hard"], "edge.preset_edge_threshold .*'very_low'"),
+        (["generate", "x.json", "--sed", "3"], "--sed"),
+        (["generate", "x.json", "--seed", "three"], "'--seed'.*integer"),
+        (["generate", "x.json", "--show-input", "--no-show-input"], "--no-show-input and its opposite"),
+        (["generate", "x.json", "--device", "tpu"], "tpu.*cuda"),
+        (["generate", "x.json", "--model", "huge"], "model 'huge' is unknown: use one of tiny-transfer"),
+        (["generate", "nowhere.json", "--output", "run"], r"nowhere\.json does not exist: give"),
+        (["generate"], "SPECS"),
+        (["paint"], "paint"),
+    ],
+)
+def test_wrong_calls_end_with_2_and_one_line(call, arguments, message):
+    code, _, errors = call(*arguments)
+    assert code == 2
+    assert re.fullmatch(rf"airshower: .*({message}).*\n", errors), errors
+
+
+def test_verbose_adds_the_traceback(call):
+    code, _, errors = call("generate", "nowhere.json", "--output", "run", "--verbose")
+    assert code == 2
+    assert "Traceback" in errors
+    assert errors.splitlines()[-1].startswith("airshower: nowhere.json does not exist")
+
+
+def test_an_output_that_cannot_be_written_ends_with_2(call, tmp_path):
+    (tmp_path / "row.json").write_text('{"prompt": "rain", "sed": 3}')
+    (tmp_path / "file").write_text("in the way")
+    code, _, errors = call("generate", str(tmp_path / "row.json"), "--output", str(tmp_path / "file" / "run"))
+    assert code == 2
+    assert re.fullmatch(r"airshower: output .*can't be written.*\n", errors.splitlines(keepends=True)[-1])
+
+
+def test_rows_that_all_fail_end_with_1_a_summary_and_a_gallery(call, tmp_path):
+    rows = [json.dumps({"prompt": "rain", "edge": {}, "video_path": "no.mp4", "sed": index}) for index in range(12)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    code, summary, errors = call("generate", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "run"))
+    lines = summary.splitlines()
+    assert code == 1
+    assert lines[0].startswith("0 done, 12 failed in 0:0")
+    assert len([line for line in lines if "'sed' is not a field: did you mean 'seed'?" in line]) == 10
+    assert "  and 2 more in manifest.parquet" in lines
+    assert lines[-2:] == [f"gallery   {tmp_path}/run/index.html", f"manifest  {tmp_path}/run/manifest.parquet"]
+    assert pq.read_table(tmp_path / "run" / "manifest.parquet").column("status").to_pylist() == ["failed"] * 12
+    assert "did you mean" in (tmp_path / "run" / "index.html").read_text()
+    assert "\x1b" not in summary + errors
+
+
+@pytest.fixture(scope="module")
+def untrained_model(tmp_path_factory) -> Path:
+    """A folder of weights with random values."""
+    folder = tmp_path_factory.mktemp("model")
+    shape = {"base_dim": 8, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1, "temperal_downsample": [False, True, True]}
+    AutoencoderKLWan(z_dim=16, **shape).save_pretrained(folder / "autoencoder")
+    tokenizer = word_tokenizer(["rain", "fog"])
+    WordEncoder(tokenizer, T5EncoderModel(tiny_t5_config(len(tokenizer)))).save(folder / "text_encoder")
+    network = Transformer(tiny_transfer_dit())
+    initialise(network, torch.Generator().manual_seed(0))
+    save_transformer(network, folder / "transformer")
+    return folder
+
+
+def write_street(path: Path, frames: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 72, "yuv420p"
+        picture = np.random.default_rng(0).integers(0, 256, (72, 128, 3), dtype=np.uint8)
+        for index in range(frames):
+            moved = np.roll(picture, index, axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.mark.cluster
+def test_specs_become_clips_beside_rows_that_fail(call, tmp_path, untrained_model):
+    write_street(tmp_path / "street.mp4", frames=9)
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "street.mp4").read_bytes()[:500])
+    (tmp_path / "good.json").write_text('{"prompt": "rain", "video_path": "street.mp4", "vis": {}, "seed": 1}')
+    (tmp_path / "bad.json").write_text('{"prompt": "fog", "video_path": "cut.mp4", "edge": {}}')
+    settings = ("--weights", str(untrained_model), "--max-frames", "5", "--num-steps", "1", "--seed", "7")
+    code, summary, errors = call("generate", str(tmp_path), "-o", str(tmp_path / "run"), *settings)
+    assert code == 1
+    assert re.match(
+        r"1 done, 1 failed in \d+:\d\d \(\d+\.\d clips/min\)\n  failed in prepare: bad: .*cut\.mp4", summary
+    )
+    assert "\x1b" not in summary + errors
+    record = json.loads((tmp_path / "run" / "good.json").read_text())
+    assert (record["seed"], record["frames"], record["spec"]["num_steps"]) == (7, 5, 1)
+    assert 'data-src="good_control_vis.mp4"' in (tmp_path / "run" / "index.html").read_text()
+
+
+@pytest.mark.cluster
+def test_ctrl_c_stops_cleanly_with_130(tmp_path, untrained_model):
+    write_street(tmp_path / "street.mp4", frames=33)
+    (tmp_path / "row.json").write_text('{"prompt": "rain", "video_path": "street.mp4", "edge": {}, "num_steps": 1000}')
+    command = [
+        sys.executable,
+        "-m",
+        "airshower",
+        "generate",
+        "row.json",
+        "-o",
+        "run",
+        "--weights",
+        str(untrained_model),
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    lines = []
+    for line in process.stderr or ():
+        lines.append(line)
+        if "replica" in line:
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+    assert process.wait(timeout=60) == 130
+    assert lines[-1] == f"airshower: stopped after 0 of 1 clips: see {tmp_path}/run/index.html\n"
+    assert "Traceback" not in "".join(lines)
+
+
+def test_schema_is_the_row_formats(call):
+    code, text, _ = call("spec", "schema")
+    assert code == 0
+    assert set(json.loads(text)["properties"]) == set(ClipSpec.model_fields)
+
+
+def test_version(call):
+    assert call("--version") == (0, f"airshower {airshower.__version__}\n", "")
+
+
+def test_the_command_loads_no_heavy_library():
+    code = "import sys, airshower.platform.cli; print([n for n in ('torch', 'ray', 'cv2', 'av') if n in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert result.stdout.strip() == "[]"
