@@ -7,6 +7,7 @@ Ray reads much of its environment when it is imported, so here it is imported on
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 # A local object store larger than this only lets more clips wait in memory; Ray's default is 30 % of the machine.
 _MAX_LOCAL_OBJECT_STORE_BYTES = 2 * 2**30
 _OBJECT_STORE_FRACTION = 0.3
+_CONNECT_TIMEOUT_S = 10.0
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a call after the session's end must fail, not start another cluster unseen
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's announced default; silences its notice
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run`, Ray would upload the working directory for every worker
 }
@@ -92,6 +95,7 @@ def _connect(address: str, verbose: bool, local_cpus: int | None) -> None:
                 logging_level=level,
             )
         else:
+            _check_reachable(address)
             ray.init(address=address, log_to_driver=verbose, logging_level=level)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -100,6 +104,17 @@ def _connect(address: str, verbose: bool, local_cpus: int | None) -> None:
         ) from error
     if not verbose:
         _use_up_restart_notice()
+
+
+def _check_reachable(address: str) -> None:
+    """Raises ConnectionError when nobody listens at host:port; Ray would try for a minute, then end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto" and the like, which Ray refuses by itself
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise ConnectionError(f"nobody answers ({error.strerror or error})") from error
 
 
 def _use_up_restart_notice() -> None:

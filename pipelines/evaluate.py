@@ -20,6 +20,7 @@ from airshower.cluster.session import ray_session
 from airshower.configs.presets import ModelPreset, preset
 from airshower.configs.sizes import SIZES
 from airshower.configs.spec import CONTROLS
+from airshower.configs.training import HELD_OUT_SEED
 from airshower.pipelines.evaluation import scores
 from airshower.pipelines.evaluation.depth_readout import fit_depth_readout
 from airshower.pipelines.evaluation.looks import LOOKS, confusion, fit_looks
@@ -40,12 +41,12 @@ from airshower.pipelines.evaluation.report import Evaluation, Score, contact_she
 from airshower.pipelines.evaluation.scenes import Example, by_look, render_examples, render_held_out
 from airshower.pipelines.events import Event
 from airshower.pipelines.generate import GenerateSettings, generate
-from airshower.pipelines.graph import plan_pools
+from airshower.pipelines.pools import plan_pools
 from airshower.pipelines.rows import read_rows
 from airshower.pipelines.write import open_run_folder
 
 _FIT_SEED_OFFSET = 5000  # the scenes that the measuring devices are fitted on are neither trained on nor scored
-_SHEET_SCENES = 6
+_SHEET_SCENES = 4
 CLIPS = "clips"  # the run's folder in the output
 
 
@@ -61,7 +62,7 @@ class EvaluateSettings:
     weights: str | None = None  # folder; None: those shipped
     clips: int = 16  # held-out scenes
     fit_clips: int = 24  # other scenes that the depth readout and the look classifier are fitted on
-    seed: int = 90_000  # of the first scene; training never uses seeds from 90 000 on
+    seed: int = HELD_OUT_SEED  # of the first scene
     frames: int = 33
     steps: int | None = None  # None: the model's
     guidance: int | None = None  # None: the model's
@@ -103,7 +104,7 @@ def evaluate(settings: EvaluateSettings, output: str, on_event: Callable[[Event]
     generated = confusion(classifier, {look: material.outputs[str(look)] for look in LOOKS})
     ground_truth = confusion(classifier, by_look(material.held_out_looks))
     evaluation = Evaluation(
-        settings={**vars(settings), "device": device},
+        settings=_reported(settings, model, device),
         model=_identity(folder / CLIPS, material.scenes),
         scores=(*control_scores(material), scores.look_score(generated, ground_truth)),
         confusion=generated,
@@ -212,6 +213,19 @@ def _reconstructions(
 
     task = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"))(reconstruct)
     return ray.get(task.remote([scene.frames for scene in scenes]))
+
+
+def _reported(settings: EvaluateSettings, model: ModelPreset, device: str) -> dict[str, Any]:
+    """What shaped the result, with the model's defaults filled in; which weights it were stands in the identity."""
+    return {
+        "clips": settings.clips,
+        "fit_clips": settings.fit_clips,
+        "seed": settings.seed,
+        "frames": settings.frames,
+        "steps": settings.steps or model.num_steps,
+        "guidance": model.guidance if settings.guidance is None else settings.guidance,
+        "device": device,
+    }
 
 
 def _identity(clips: Path, scenes: Sequence[HeldOutScene]) -> dict[str, Any]:

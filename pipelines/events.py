@@ -1,7 +1,8 @@
 """What a run tells while it goes, for progress displays: plain frozen records.
 
-Every row ends in exactly one `RowDone` or `RowFailed`. `StageFinished` comes once per row and stage that succeeded,
-before the row's end. Nothing here waits for anything: a display that ignores an event loses nothing but its line.
+Every row ends in exactly one `RowDone` or `RowFailed`, unless the run as a whole ends with an exception.
+`StageFinished` comes once per row and stage that succeeded, before the row's end. Nothing here waits for anything: a
+display that ignores an event loses nothing but its line.
 """
 
 from dataclasses import dataclass

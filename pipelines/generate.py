@@ -77,6 +77,8 @@ def generate(
     what is asked for, RunError when the run as a whole stops.
     """
     begun_s = time.monotonic()
+    if len({row.index for row in rows}) < len(rows):
+        raise ValueError("rows share an index: number them, the manifest has one line per index")
     tell = on_event or _ignore
     folder = open_run_folder(output)
     manifest = Manifest(folder)
@@ -120,7 +122,6 @@ def _follow(
 ) -> None:
     """Runs the graph to its end: entries go to the manifest, events to the listener; every row ends in the manifest."""
     told: set[tuple[int, str]] = set()  # stages of unfinished rows that the listener knows of
-    failure: Exception | None = None
     try:
         for entry in _stream(graph):
             _tell_live(reporter.drain(), told, manifest, tell)
@@ -132,15 +133,19 @@ def _follow(
                 tell(event)
             told -= {(entry.index, stage) for stage in entry.seconds}
             _finish(entry, manifest, tell)
-    except Exception as error:
-        failure = error
+    except BaseException as error:
+        for entry in _unfinished(rows, manifest, _one_line(error)):
+            manifest.add(entry)  # not told: the one exception says it for all of them
         raise
-    finally:
-        reason = _one_line(failure) if failure else "it was lost on its way: run it again"
-        for row in rows:
-            if row.index not in manifest:
-                lost = RowError(stage="run", type="RunError", message=f"{row.name}: not generated: {reason}")
-                _finish(entry_of(replace(row, error=lost)), manifest, tell)
+    for entry in _unfinished(rows, manifest, "it was lost on its way: run it again"):
+        _finish(entry, manifest, tell)
+
+
+def _unfinished(rows: Sequence[Row], manifest: Manifest, reason: str) -> list[ManifestEntry]:
+    """Failed entries for the rows that are not in the manifest."""
+    missing = [row for row in rows if row.index not in manifest]
+    errors = [RowError(stage="run", type="RunError", message=f"{row.name}: not generated: {reason}") for row in missing]
+    return [entry_of(replace(row, error=error)) for row, error in zip(missing, errors, strict=True)]
 
 
 def _stream(graph: "Dataset") -> Iterator[ManifestEntry | None]:

@@ -4,8 +4,8 @@ The file is rewritten whole and atomically, so a reader always finds a complete 
 It is made for reading runs of up to some 100 000 clips; it is not a commit log and nothing resumes from it.
 """
 
-import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from airshower.configs.messages import Row, RowError
 from airshower.pipelines.events import STAGES
+from airshower.pipelines.write import OutputError, final_file
 
 MANIFEST_NAME = "manifest.parquet"
 
@@ -85,7 +86,9 @@ class Manifest:
         """Adds one finished row, and rewrites the file when that is due."""
         self._entries[entry.index] = entry
         if time.monotonic() - self._flushed_s >= self._flush_interval_s:
-            self.write()
+            self._flushed_s = time.monotonic()
+            with suppress(OutputError):  # a full disk may have room again; the write at the end tells
+                self.write()
 
     def __contains__(self, index: object) -> bool:
         return index in self._entries
@@ -99,12 +102,10 @@ class Manifest:
         return len(self._entries)
 
     def write(self) -> None:
-        """Replaces the file by a table of all entries, sorted by index; raises OSError."""
+        """Replaces the file by a table of all entries, sorted by index; raises OutputError."""
         columns = [_columns(entry) for _, entry in sorted(self._entries.items())]
-        partial = f"{self.path}.partial"
-        pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), partial)
-        os.replace(partial, self.path)
-        self._flushed_s = time.monotonic()
+        with final_file(Path(self.path)) as part:
+            pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), part)
 
 
 def _columns(entry: ManifestEntry) -> dict[str, object]:

@@ -48,7 +48,18 @@ def blur_ssim(gt: np.ndarray, pred: np.ndarray) -> float:
     Both are uint8 (frames, height, width, 3). Raises ValueError when shapes differ or a frame of `gt` has one colour.
     """
     _check_same_shape(gt, pred)
-    return float(np.mean([_ssim(_blur(a), _blur(b)) for a, b in zip(gt, pred, strict=True)]))
+    return ssim(bilateral_blur(gt), bilateral_blur(pred))
+
+
+def bilateral_blur(frames: np.ndarray) -> np.ndarray:
+    """The evaluator's blur of every frame, uint8 (frames, height, width, 3)."""
+    return np.stack([cv2.bilateralFilter(np.ascontiguousarray(frame), *_BILATERAL) for frame in frames])
+
+
+def ssim(gt: np.ndarray, pred: np.ndarray) -> float:
+    """Structural similarity of two clips, mean over everything; arguments and errors as `blur_ssim`."""
+    _check_same_shape(gt, pred)
+    return float(np.mean([_frame_ssim(a, b) for a, b in zip(gt, pred, strict=True)]))
 
 
 def canny_edges(frames: np.ndarray) -> np.ndarray:
@@ -118,15 +129,11 @@ def _check_same_shape(gt: np.ndarray, pred: np.ndarray) -> None:
         raise ValueError(f"clips are {gt.shape} and {pred.shape}: compare clips of one shape")
 
 
-def _blur(frame: np.ndarray) -> np.ndarray:
-    return cv2.bilateralFilter(np.ascontiguousarray(frame), *_BILATERAL)
-
-
-def _ssim(gt: np.ndarray, pred: np.ndarray) -> float:
+def _frame_ssim(gt: np.ndarray, pred: np.ndarray) -> float:
     """Mean of the full SSIM map; unlike scikit-image's scalar it keeps the border, as the evaluator does."""
     value_range = float(gt.max()) - float(gt.min())
     if value_range == 0:
-        raise ValueError("a blurred ground-truth frame has a single colour: SSIM needs contrast, leave that clip out")
+        raise ValueError("a ground-truth frame has a single colour: SSIM needs contrast, leave that clip out")
     c1, c2 = ((k * value_range) ** 2 for k in _SSIM_K)
     x, y = gt.astype(np.float64), pred.astype(np.float64)
     mean_x, mean_y = _window_mean(x), _window_mean(y)

@@ -51,7 +51,7 @@ class ClipMaker:
 
     def _make(self, seed: int) -> tuple[dict[str, Tensor], list[str]]:
         random = np.random.RandomState(seed)
-        scene, wanted = sample_scene(seed), self._clips
+        scene, wanted, start_s = sample_scene(seed), self._clips, random.uniform(0, MAX_START_S)
         rendered = render(
             scene,
             front_camera(),
@@ -59,7 +59,7 @@ class ClipMaker:
             fps=wanted.fps,
             height=wanted.height,
             width=wanted.width,
-            start_s=random.uniform(0, MAX_START_S),
+            start_s=start_s,
             device=self._device,
         )
         rgb = rendered.rgb.cpu().numpy()
@@ -71,7 +71,7 @@ class ClipMaker:
             "seg": segmentation_control(rendered.segmentation).cpu().numpy(),
         }
         to_tensor: Callable[[np.ndarray], Tensor] = torch.from_numpy if self._encoder is None else self._encoder.encode
-        captions = [caption(scene, variant) for variant in range(wanted.captions)]
+        captions = [caption(scene, variant, start_s=start_s) for variant in range(wanted.captions)]
         return {kind: to_tensor(frames) for kind, frames in videos.items()}, captions
 
 

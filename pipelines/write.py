@@ -11,6 +11,8 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +26,7 @@ from airshower.configs.messages import GeneratedClip, PreparedClip, Row
 from airshower.configs.spec import ClipSpec
 from airshower.pipelines.media import write_video
 
-_UNFINISHED = ".*.part"  # what `write_video` and `_write_text` write to before they rename
+_UNFINISHED = ".*.part"  # what `write_video` and `final_file` write to before they rename
 _REMEDY = "free space there, move what is in the way or give another --output"
 _RECORDED_PACKAGES = ("torch", "ray", "diffusers", "transformers")
 
@@ -77,7 +79,8 @@ def write_row(row: Row, folder: str) -> Row:
     outputs = {kind: path for kind, (path, _) in videos.items()} | {"record": f"{row.name}.json"}
     seconds = {**row.seconds, "write": time.perf_counter() - begun_s, **row.generated.seconds}
     record = record_of(row, row.spec, row.prepared, row.generated, outputs, seconds, frames)
-    _write_text(Path(folder) / outputs["record"], json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    with final_file(Path(folder) / outputs["record"]) as part:
+        part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return Row(**{**vars(row), "outputs": outputs})
 
 
@@ -137,13 +140,18 @@ def _resized(frames: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_LANCZOS4) for frame in frames])
 
 
-def _write_text(path: Path, text: str) -> None:
-    """Writes a whole file or none; unique names, since Ray may run a row again while its first attempt still lives."""
+@contextmanager
+def final_file(path: Path) -> Iterator[Path]:
+    """A path to write to that takes the place of `path` when the block ends well, and vanishes otherwise.
+
+    Raises OutputError for what the file system refuses.
+    """
+    # unique, since Ray may run a row again while its first attempt still lives on a lost node
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        yield part
         os.replace(part, path)
     except OSError as error:
-        raise OutputError(f"{path}: can't be written ({error.strerror}): {_REMEDY}") from error
+        raise OutputError(f"{path}: can't be written ({error.strerror or error}): {_REMEDY}") from error
     finally:
         part.unlink(missing_ok=True)

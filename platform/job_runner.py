@@ -20,6 +20,7 @@ from airshower.platform.jobs import JobTable, Video, VideoError
 from airshower.platform.row_tasks import prepare_row, write_row
 
 ATTEMPTS = 3  # a row that takes three replicas down with it is not tried on a fourth
+CANCEL_TIMEOUT_S = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +83,12 @@ class JobRunner:
             try:
                 row = await self._stages(video_id, row)
                 result = self._done(video_id, row) if row.error is None else {}
-            except Exception as error:  # whatever went wrong, the video must end as failed
+            except Exception as fault:  # whatever went wrong, the video must end as failed
                 logger.exception("video %s failed outside its stages", video_id)
-                row, result = row.failed("service", _cause(error)), {}
+                row = row.failed("service", fault.cause if isinstance(fault, RayTaskError) else fault)
             if row.error is not None:
-                result = {"status": "failed", "error": VideoError.model_validate(row.error, from_attributes=True)}
+                error = VideoError.model_validate(row.error, from_attributes=True)
+                result = {"status": "failed", "error": error, "seconds": row.seconds}
             self._jobs.update(video_id, finished_at=datetime.now(UTC), stage=None, **result)
 
     async def _stages(self, video_id: str, row: Row) -> Row:
@@ -133,13 +135,11 @@ class JobRunner:
 
 
 async def _outcome(ref: "ray.ObjectRef[Row]") -> Row:
-    """The row that a task returns; cancels the task when the caller is cancelled."""
+    """The row that a task returns; when the caller is cancelled, so is the task, and its end is waited for."""
     try:
         return await ref
     except asyncio.CancelledError:
         ray.cancel(ref, force=False)
+        # Else the task might still write into a folder that is being deleted.
+        await asyncio.wait([asyncio.ensure_future(ref)], timeout=CANCEL_TIMEOUT_S)
         raise
-
-
-def _cause(error: Exception) -> BaseException:
-    return error.cause if isinstance(error, RayTaskError) else error

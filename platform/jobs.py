@@ -4,15 +4,18 @@ One folder per video holds its record (`job.json`), its uploads and its results,
 work directory knows all of them. Meant for one writer: the one ingress replica. Progress alone is not written to disk.
 """
 
+import logging
 import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from airshower.configs.spec import ClipSpec
+
+logger = logging.getLogger(__name__)
 
 Status = Literal["queued", "running", "done", "failed"]
 
@@ -68,10 +71,10 @@ class JobTable:
     """All videos of one work directory, newest last."""
 
     def __init__(self, work_dir: Path) -> None:
-        """Reads the records there are; raises OSError for a folder that can't be made, ValueError for a bad record."""
+        """Reads the records that are there; raises OSError when the folder can't be made or read."""
         self._folder = work_dir / "videos"
         self._folder.mkdir(parents=True, exist_ok=True)
-        records = [Video.model_validate_json(path.read_bytes()) for path in self._folder.glob("*/job.json")]
+        records = [video for path in self._folder.glob("*/job.json") if (video := _read(path)) is not None]
         self._videos = {video.id: video for video in sorted(records, key=lambda video: video.created_at)}
 
     def folder(self, video_id: str) -> Path:
@@ -102,8 +105,8 @@ class JobTable:
         return video
 
     def remove(self, video_id: str) -> None:
-        """Forgets a video and deletes its folder."""
-        del self._videos[video_id]
+        """Forgets a video and deletes its folder; one that is not there is as good as removed."""
+        self._videos.pop(video_id, None)
         shutil.rmtree(self.folder(video_id), ignore_errors=True)
 
     def _write(self, video: Video) -> None:
@@ -112,3 +115,12 @@ class JobTable:
         draft = record.with_suffix(".draft")
         draft.write_text(video.model_dump_json(indent=1))
         os.replace(draft, record)  # a reader, or a service started after a crash, sees a whole record or none
+
+
+def _read(record: Path) -> Video | None:
+    """The video of a record, or None, with a warning, for one this version can't read: the others must be served."""
+    try:
+        return Video.model_validate_json(record.read_bytes())
+    except ValidationError as error:
+        logger.warning("%s can't be read and is left alone: delete its folder or fix it (%s)", record, error)
+        return None

@@ -9,7 +9,6 @@ from dataclasses import replace
 import ray
 
 from airshower.configs.messages import Row
-from airshower.pipelines.prepare import prepare_clip
 from airshower.pipelines.write import open_run_folder
 from airshower.pipelines.write import write_row as write_files
 
@@ -19,6 +18,8 @@ def prepare_row(row: Row) -> tuple[Row, Row]:
     """The row's outcome without payload, for the runner, and the prepared row, for the replica."""
     begun_s = time.perf_counter()
     try:
+        from airshower.pipelines.prepare import prepare_clip  # not above: the ingress does without torch
+
         if row.spec is None:
             raise ValueError(f"{row.name}: only a validated row can be prepared")
         prepared = prepare_clip(row.spec)

@@ -5,10 +5,11 @@ writer of the job table; replicas scale with the videos that wait.
 """
 
 import logging
+import os
+import re
 import socket
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation
 from ray.serve.schema import ReplicaState
 
-from airshower.actors.served_replica import ServedReplica
 from airshower.configs.presets import preset
 from airshower.platform.access import Access
 from airshower.platform.job_runner import JobRunner
@@ -70,9 +70,8 @@ def running_service(settings: ServiceSettings, host: str, port: int, *, verbose:
         _deploy(settings, host, port)
         yield
     finally:
-        with redirect_stdout(
-            None if not verbose else sys.stdout
-        ):  # Ray reports its controller's planned end as a failure
+        # Ray reports the planned end of Serve's controller as a failed task.
+        with nullcontext() if verbose else redirect_stdout(None):
             serve.shutdown()
 
 
@@ -90,7 +89,9 @@ def check_free(host: str, port: int) -> None:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        raise ServiceError(f"{host}:{port} can't be listened on: {error.strerror}: use another --port") from error
+        raise ServiceError(
+            f"{host}:{port} can't be listened on: {os.strerror(error.errno or 0)}: use another --port"
+        ) from error
 
 
 def _reason() -> str:
@@ -98,11 +99,13 @@ def _reason() -> str:
     application = serve.status().applications.get(APP)
     messages = [state.message for state in application.deployments.values()] if application else []
     lines = "\n".join(messages).strip().splitlines()
-    return lines[-1].strip() if lines else ""
+    return re.sub(r"^[\w.]+: ", "", lines[-1].strip()) if lines else ""  # without the exception's type
 
 
 def service(settings: ServiceSettings) -> serve.Application:
     """The application to pass to `serve.run(..., name=APP)`; raises ValueError for an unknown model."""
+    from airshower.actors.served_replica import ServedReplica  # not above: the ingress does without torch
+
     scaling = AutoscalingConfig(
         min_replicas=settings.min_replicas, max_replicas=settings.max_replicas, target_ongoing_requests=1
     )
@@ -112,11 +115,8 @@ def service(settings: ServiceSettings) -> serve.Application:
         max_ongoing_requests=1,  # what waits, waits where another replica can take it
         graceful_shutdown_timeout_s=settings.stall_timeout_s,  # a replica scaled away finishes its video
         graceful_shutdown_wait_loop_s=_DRAIN_POLL_S,
-        health_check_period_s=10,
-        ray_actor_options={
-            "num_cpus": settings.replica_cpus,
-            "num_gpus": 1 if settings.device.startswith("cuda") else 0,
-        },
+        health_check_period_s=2,  # also how soon a dead replica is replaced
+        ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": int(settings.device == "cuda")},
     )(ServedReplica)
     model = generator.bind(preset(settings.model), settings.weights, settings.device, settings.stall_timeout_s)
 
@@ -139,8 +139,8 @@ def _api(settings: ServiceSettings) -> FastAPI:
     runner = JobRunner(
         jobs,
         serve.get_deployment_handle(GENERATOR, app_name=APP),
-        in_flight=settings.max_replicas
-        + 2,  # enough waiting to scale up by, few enough to bound what is prepared ahead
+        # Enough waiting for a replica to scale up by, few enough to bound what is prepared ahead.
+        in_flight=settings.max_replicas + 2,
         max_queued=settings.max_queued,
     )
     return VideoApi(

@@ -80,7 +80,7 @@ def parse_spec(text: bytes) -> dict[str, Any]:
     """The JSON object in `text`; raises BodyError."""
     try:
         spec = json.loads(text)
-    except ValueError as error:  # also UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # ValueError: also UnicodeDecodeError
         raise BodyError(f"spec: not JSON ({error})") from error
     if not isinstance(spec, dict):
         raise BodyError(f"spec: a {type(spec).__name__}, not a JSON object: send one row")

@@ -73,7 +73,7 @@ class VideoApi:
             methods=["POST"],
             status_code=202,
             response_model=Video,
-            responses=problems(400, 413, 415, 422, 429),
+            responses=problems(413, 415, 422, 429, 507),
             openapi_extra=request_body(),
             summary="Request a video",
         )
@@ -177,6 +177,10 @@ def _as_refusal(error: BaseException) -> BaseException:
         return HTTPException(413, str(error))
     if isinstance(error, BodyError):
         return HTTPException(422, str(error))
+    if isinstance(error, OSError):
+        return HTTPException(
+            507, f"the server can't store the request ({error.strerror}): free space in its work folder"
+        )
     return error
 
 

@@ -64,7 +64,7 @@ class TransferTask(nn.Module):
         patch = self.net.config.patch
         chance = torch.rand(2, generator=generator)
         if chance[0] < SHORT_SHARE:
-            frames = 1 + int(torch.randint(frames, (), generator=generator))
+            frames = int(torch.randint(2, frames + 1, (), generator=generator))
         if chance[1] < NARROW_SHARE:
             columns = patch * int(torch.randint(rows // patch, columns // patch + 1, (), generator=generator))
         return (slice(None), slice(None), slice(frames), slice(None), slice(columns))
@@ -103,7 +103,7 @@ class TransferTask(nn.Module):
 
     def compile_network(self) -> None:
         """Lets the transformer run as compiled graphs; pays off from a few thousand steps on."""
-        self.net.compile()
+        self.net.compile(dynamic=True)  # one graph for all windows
 
     def export(self, folder: Path) -> None:
         """Writes transformer and text encoder."""

@@ -2,7 +2,8 @@
 
 Ridge regression on random rectified features of position, colour and local contrast at several scales; nothing is
 trained by gradients and a fit takes seconds. It is a measuring device for one kind of world, not a depth estimator.
-Nearness has no unit: it is whatever the depth control's brightness means (bright is near), and only its order counts.
+Nearness is the logarithm of the depth control's brightness, so that far things count as much as near ones; it has no
+unit and only its order is scored. What is fitted is how a scene differs from the mean image, never the mean itself.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ _SCALE = 4  # reads at a quarter of the size: order of depth is a matter of regi
 _BLUR_SIGMAS_PIXELS = (1.0, 2.0, 4.0, 8.0)
 _RANDOM_FEATURES = 512
 _RIDGE = 1e-3
-_FIT_PIXELS_PER_FRAME = 800
+_FIT_PIXELS_PER_FRAME = 600
+_DARKEST = 4 / 255  # brightness below it is sky or noise of the codec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class DepthReadout:
     def _read(self, frame: np.ndarray) -> np.ndarray:
         features = _features(frame)
         flat = (features.reshape(-1, features.shape[-1]) - self.mean) / self.scale
-        return (_lift(flat, self.projection) @ self.weights).reshape(features.shape[:2])
+        return self.mean_nearness + (_lift(flat, self.projection) @ self.weights).reshape(features.shape[:2])
 
 
 def fit_depth_readout(
@@ -45,9 +47,10 @@ def fit_depth_readout(
     """Fits the readout on clips and their depth controls, each uint8 (frames, height, width, 3), all of one size."""
     rng = np.random.default_rng(seed)
     pictures = [picture for clip in frames for picture in clip]
-    targets = [target for clip in depth_controls for target in control_nearness(clip)]
+    targets = np.stack([target for clip in depth_controls for target in control_nearness(clip)])
+    mean_nearness = targets.mean(axis=0)
     sampled, wanted = [], []
-    for picture, target in zip(pictures, targets, strict=True):
+    for picture, target in zip(pictures, targets - mean_nearness, strict=True):
         pixels = rng.permutation(target.size)[:_FIT_PIXELS_PER_FRAME]
         features = _features(picture)
         sampled.append(features.reshape(-1, features.shape[-1])[pixels])
@@ -58,14 +61,12 @@ def fit_depth_readout(
     lifted = _lift((x - mean) / scale, projection)
     gram = lifted.T @ lifted + _RIDGE * len(lifted) * np.eye(lifted.shape[1])
     weights = np.linalg.solve(gram, lifted.T @ y)
-    return DepthReadout(
-        mean=mean, scale=scale, projection=projection, weights=weights, mean_nearness=np.mean(targets, axis=0)
-    )
+    return DepthReadout(mean=mean, scale=scale, projection=projection, weights=weights, mean_nearness=mean_nearness)
 
 
 def control_nearness(depth_control: np.ndarray) -> np.ndarray:
-    """Brightness of a depth control at reading size, float (frames, height / 4, width / 4) in 0..1."""
-    return np.stack([_shrink(frame).mean(axis=2) / 255 for frame in depth_control])
+    """Log brightness of a depth control at reading size, float (frames, height / 4, width / 4), 0 where nearest."""
+    return np.stack([np.log(_shrink(frame).mean(axis=2) / 255 + _DARKEST) for frame in depth_control])
 
 
 def rank_correlation(nearness: np.ndarray, other: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from airshower.pipelines.media import read_video, write_video
 LOOK_CONTROL: Control = "depth"  # unlike edges it does not change with light and weather
 TWO_CHUNKS = "two_chunks"
 ALL_CONTROLS = "all"
+_CONTROL_CRF = 6  # flat colours must stay flat
 PROBES: tuple[str, ...] = (*CONTROLS, ALL_CONTROLS, TWO_CHUNKS, *(str(look) for look in LOOKS))
 
 
@@ -41,8 +42,9 @@ def write_rows(scenes: Sequence[HeldOutScene], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for scene in scenes:
-        for kind, frames in (("", scene.frames), ("_depth", scene.depth), ("_seg", scene.seg)):
-            write_video(folder / f"{scene.name}{kind}.mp4", frames, scene.fps)
+        write_video(folder / f"{scene.name}.mp4", scene.frames, scene.fps)
+        for control, frames in (("depth", scene.depth), ("seg", scene.seg)):
+            write_video(folder / f"{scene.name}_{control}.mp4", frames, scene.fps, crf=_CONTROL_CRF)
         rows += [_row(scene, probe) for probe in PROBES]
     path = folder / "rows.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -83,16 +83,17 @@ class Evaluation:
 
 def markdown(evaluation: Evaluation) -> str:
     """The scores and the confusion matrix as Markdown tables."""
-    settings = ", ".join(f"{key} {value}" for key, value in evaluation.settings.items())
+    model, settings = evaluation.model, evaluation.settings
+    said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())
     looks = [str(look) for look in evaluation.confusion.looks]
     counts = [(look, *map(str, row)) for look, row in zip(looks, evaluation.confusion.counts, strict=True)]
     return "\n".join(
         [
-            f"Held-out scenes of the sample world; {settings}.",
+            f"{model['name']} (weights sha256 {model['sha256'][:12]}) on held-out scenes of the sample world: {said}.",
             "",
             *_table(COLUMNS, [score.cells for score in evaluation.scores]),
             "",
-            "Prompted look (row) and the look its colours were taken for (column), generated clips:",
+            "Prompted look (row) and the look that the clip's colours were taken for (column):",
             "",
             *_table(("prompt", *looks), counts),
             "",

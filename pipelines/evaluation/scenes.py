@@ -3,8 +3,9 @@
 Assumes a Ray connection. What is asked of the sample world stays in this file; nothing is written to disk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ray
@@ -18,8 +19,9 @@ from airshower.pipelines.world.controls import depth_control, segmentation_contr
 from airshower.pipelines.world.render import Render, render
 from airshower.pipelines.world.scene import Scene, sample_scene
 
-FPS = 10.0
+FPS = 24.0  # as in training
 _RENDERS_PER_GPU = 4
+_BETWEEN_PLACES_S = 4.0  # some 40 m of driving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +55,16 @@ def render_held_out(first_seed: int, count: int, frames: int, size: Size, device
 
 
 def render_examples(first_seed: int, count: int, size: Size, device: str) -> list[Example]:
-    """The first frame of `count` seeds from `first_seed` on, each in every look; all looks of a seed share one street."""
+    """One frame per look of `count` seeds from `first_seed` on, each look further down the seed's street.
+
+    Geometry differs from frame to frame, so that what is fitted on the frames sees as many arrangements as possible.
+    """
 
     def one(seed: int) -> list[Example]:
         examples = []
-        for look in LOOKS:
+        for place, look in enumerate(LOOKS):
             scene = sample_scene(seed, weather=look.weather, time_of_day=look.time_of_day)
-            buffers = _rendered(scene, 1, size, device)
+            buffers = _rendered(scene, 1, size, device, start_s=place * _BETWEEN_PLACES_S)
             depth = depth_control(buffers.depth_m).cpu().numpy()
             examples.append(Example(look=look, frames=buffers.rgb.cpu().numpy(), depth=depth))
         return examples
@@ -74,10 +79,20 @@ def by_look(examples: Sequence[Example]) -> Mapping[Look, list[np.ndarray]]:
     return {look: [example.frames for example in examples if example.look == look] for look in LOOKS}
 
 
-def _rendered(scene: Scene, frames: int, size: Size, device: str) -> Render:
-    return render(scene, front_camera(), frames=frames, fps=FPS, height=size.height, width=size.width, device=device)
+def _rendered(scene: Scene, frames: int, size: Size, device: str, start_s: float = 0.0) -> Render:
+    return render(
+        scene,
+        front_camera(),
+        frames=frames,
+        fps=FPS,
+        height=size.height,
+        width=size.width,
+        start_s=start_s,
+        device=device,
+    )
 
 
-def _task(one, device: str):
+def _task(one: Callable[[int], Any], device: str) -> Any:  # noqa: ANN401 - Ray's remote functions have no public type
+    """`one` as a Ray task that shares a GPU with a few others, or has a CPU of its own."""
     on_gpu = device == "cuda"
     return ray.remote(num_cpus=1, num_gpus=1 / _RENDERS_PER_GPU if on_gpu else 0)(one)

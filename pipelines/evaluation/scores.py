@@ -14,7 +14,7 @@ from airshower.pipelines.evaluation.contrast import boundary_jump, contrast
 from airshower.pipelines.evaluation.depth_readout import DepthReadout, control_nearness, rank_correlation
 from airshower.pipelines.evaluation.looks import Confusion
 from airshower.pipelines.evaluation.report import Score
-from airshower.pipelines.metrics import blur_ssim, canny_edges, edge_f1, psnr_db
+from airshower.pipelines.metrics import bilateral_blur, canny_edges, edge_f1, psnr_db, ssim
 
 Clips = Sequence[np.ndarray]
 
@@ -41,7 +41,7 @@ def edge_score(probe: str, references: Clips, outputs: Clips, *, required: bool)
 
 def vis_score(probe: str, references: Clips, outputs: Clips, *, required: bool) -> Score:
     """Blur SSIM of outputs against their references."""
-    pairs = contrast(blur_ssim, references, outputs)
+    pairs = contrast(ssim, [bilateral_blur(clip) for clip in references], [bilateral_blur(clip) for clip in outputs])
     return Score(
         name=f"{probe}: blur SSIM",
         values=pairs.matched,

@@ -1,7 +1,7 @@
 """Pinhole cameras on the ego vehicle, one at a time or as the usual rig of seven.
 
-Vehicle axes are x forward, y left, z up with the origin on the ground below the vehicle's middle. Camera axes are x right,
-y down, z along the optical axis. Angles are in degrees, positive yaw turns left, positive pitch looks up.
+Vehicle axes are x forward, y left, z up with the origin on the ground below the vehicle's middle. Camera axes are x
+right, y down, z along the optical axis. Angles are in degrees, positive yaw turns left, positive pitch looks up.
 """
 
 import math

@@ -1,7 +1,7 @@
 """From radiance to pixels: glow around bright lights, falling rain and snow, and the tone curve.
 
-Works on whole frames. Drops and flakes are points of a volume that moves with the camera but is fixed to the world, so they
-fall and stream past correctly at any frame rate.
+Works on whole frames. Drops and flakes are points of a volume that moves with the camera but is fixed to the world,
+so they fall and stream past correctly at any frame rate.
 """
 
 import math
@@ -50,7 +50,10 @@ def _with_glow(radiance: Tensor, light: Light) -> Tensor:
     tiny = F.adaptive_avg_pool2d(bright, (max(height // 8, 4), max(width // 8, 4)))
     thick = 1.6 if light.visibility_m < 60 else 1.0
     soft = _blur(tiny, width / 500 * thick)
-    glow = sum(F.interpolate(part, (height, width), mode="bilinear") * gain for part, gain in ((sharp, 0.3), (soft, 0.35 * thick)))
+    glow = sum(
+        F.interpolate(part, (height, width), mode="bilinear") * gain
+        for part, gain in ((sharp, 0.3), (soft, 0.35 * thick))
+    )
     return radiance + glow
 
 
@@ -68,7 +71,7 @@ def _with_precipitation(
     drift[2] -= fall_mps
     moved = start + drift * time_s.to(device).float()[None, :, None]
     relative = torch.remainder(moved - origin[:, :, None], volume) - volume / 2
-    samples = max(2, round(height / 24)) if raining else 1
+    samples = max(8, round(height / 10)) if raining else 1
     trail = torch.linspace(0, length_m, samples, device=device)
     cover = torch.zeros(frames * height * width, device=device)
     focal = camera.focal_px(width)
@@ -92,7 +95,7 @@ def _splat(
     x, y = right / depth * focal + width / 2 - 0.5, down / depth * focal + height / 2 - 0.5
     size = focal * (0.006 if raining else 0.020) / depth
     weight = seen * (size if raining else size.square()).clamp(0.05, 0.9 if raining else 1.6)
-    weight = weight * (1.6 / math.sqrt(samples) if raining else 1.0)
+    weight = weight * (5.0 / samples if raining else 1.0)
     left, top = x.floor(), y.floor()
     frame = torch.arange(depth.shape[0], device=depth.device)[:, None]
     for right_step in (0, 1):

@@ -1,7 +1,7 @@
 """Finishes of parts: façades with windows, foliage, roofs, paint, glass and lamps.
 
-Textures live in each part's own frame, so they travel with it. The point where a ray meets a part is given; light is not
-considered beyond whether lamps are on.
+Textures live in each part's own frame, so they travel with it. The point where a ray meets a part is given; light is
+not considered beyond whether lamps are on.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from airshower.pipelines.world.light import Light, rgb_column
 from airshower.pipelines.world.noise import band, cell_hash, fractal_noise, stripes
-from airshower.pipelines.world.parts import Finish, PartArrays
+from airshower.pipelines.world.parts import Finish, PartArrays, Shape
 from airshower.pipelines.world.rays import PosedParts
 from airshower.pipelines.world.surface import Surface, mix
 
@@ -41,7 +41,7 @@ def part_look(parts: PartArrays, device: torch.device) -> PartLook:
         finish=torch.from_numpy(parts.finish).to(device),
         label=torch.from_numpy(parts.label).to(torch.uint8).to(device),
         seed=torch.from_numpy(parts.seed).to(device),
-        ellipsoid=torch.from_numpy(parts.shape == 1).to(device),
+        ellipsoid=torch.from_numpy(parts.shape == Shape.ELLIPSOID).to(device),
         body=torch.from_numpy(parts.body).to(device),
     )
 
@@ -63,7 +63,9 @@ class PartPoint:
         return torch.stack([self.cos * x - self.sin * y, self.sin * x + self.cos * y, z])
 
 
-def part_point(posed: PosedParts, frame: Tensor, part: Tensor, ellipsoid: Tensor, position: Tensor, pixel_m: Tensor) -> PartPoint:
+def part_point(
+    posed: PosedParts, frame: Tensor, part: Tensor, ellipsoid: Tensor, position: Tensor, pixel_m: Tensor
+) -> PartPoint:
     """Express world positions (3, M) on parts `part` (M) at frames `frame` (M) in the parts' frames."""
     cos, sin = posed.cos[frame, part], posed.sin[frame, part]
     centre, half, taper = posed.centre[:, frame, part], posed.half[:, part], posed.taper[:, part]
@@ -151,7 +153,9 @@ def _facade(light: Light, surface: Surface, point: PartPoint, seed: Tensor) -> S
     inset = (0.24 - 0.10 * ground_floor) * spacing
     window = _between(u, inset, spacing - inset, pixel) * _between(v, low, torch.full_like(v, 2.55), pixel)
     frame_inset = inset - 0.13
-    frame = _between(u, frame_inset, spacing - frame_inset, pixel) * _between(v, low - 0.13, torch.full_like(v, 2.68), pixel)
+    frame = _between(u, frame_inset, spacing - frame_inset, pixel) * _between(
+        v, low - 0.13, torch.full_like(v, 2.68), pixel
+    )
     bars = band(u - 0.5 * spacing, -0.035, 0.035, pixel)
     bars = torch.maximum(bars, band(v - 1.85, -0.035, 0.035, pixel))
     vertical = point.normal[2].abs() < 0.5
@@ -210,7 +214,7 @@ def _foliage(light: Light, surface: Surface, point: PartPoint, seed: Tensor) -> 
         metallic=surface.metallic,
         emission=surface.emission,
         gloss=surface.gloss,
-        openness=(0.62 + 0.38 * z / point.half[2]).clamp(0.3, 1),
+        openness=(0.75 + 0.25 * z / point.half[2]).clamp(0.5, 1),
         label=surface.label,
     )
 

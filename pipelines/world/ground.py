@@ -1,7 +1,7 @@
 """The ground: asphalt, markings, crossings, side walks, verges and far hills, painted in world coordinates.
 
-Everything is a function of the place on the plane z = 0 and the pixel's footprint there; markings are box-filtered by the
-footprint, so they neither shimmer nor vanish. Snow and rain change the paint, not the shape.
+Everything is a function of the place on the plane z = 0 and the pixel's footprint there; markings are box-filtered by
+the footprint, so they neither shimmer nor vanish. Snow and rain change the paint, not the shape.
 """
 
 from dataclasses import dataclass
@@ -92,17 +92,26 @@ def _crossing_paint(street: Street, point: GroundPoint) -> Tensor:
     approaching = (point.offset * point.from_crossing > 0) & (point.offset.abs() > 0.25)
     stop = band(away, *STOP_LINE_M, point.wide_along) * approaching
     side = point.offset.abs() - street.half_width_m
-    side_dash = band(point.from_crossing, -0.08, 0.08, point.wide_along) * stripes(point.offset, 6.0, 0.0, 0.5, point.wide_across)
+    side_dash = band(point.from_crossing, -0.08, 0.08, point.wide_along) * stripes(
+        point.offset, 6.0, 0.0, 0.5, point.wide_across
+    )
     return torch.maximum(torch.maximum(zebra, stop) * on_road, side_dash * (side > 5))
 
 
 def _asphalt(street: Street, point: GroundPoint) -> Tensor:
-    fine = fractal_noise(point.x * 3.1, point.y * 3.1, street.seed, octaves=3, footprint=3.1 * point.footprint)
-    patches = fractal_noise(point.x * 0.09, point.offset * 0.35, street.seed + 3, octaves=2, footprint=0.35 * point.footprint)
+    fine = fractal_noise(point.x * 6.3, point.y * 6.3, street.seed, octaves=3, footprint=6.3 * point.footprint)
+    patches = fractal_noise(
+        point.x * 0.09, point.offset * 0.35, street.seed + 3, octaves=2, footprint=0.35 * point.footprint
+    )
     lane = torch.remainder(point.offset / street.lane_width_m, 1.0)
     tracks = torch.exp(-((lane - 0.27) * 9).square()) + torch.exp(-((lane - 0.73) * 9).square())
-    grey = 0.345 + 0.075 * fine + 0.06 * patches - 0.022 * tracks
-    seam = band(torch.remainder(point.x + 2.5 * value_noise(point.offset * 0.8, point.x * 0.02, 9), 37.0), 0.0, 0.07, point.wide_along)
+    grey = 0.37 + 0.07 * fine + 0.03 * patches - 0.02 * tracks
+    seam = band(
+        torch.remainder(point.x + 2.5 * value_noise(point.offset * 0.8, point.x * 0.02, 9), 37.0),
+        0.0,
+        0.07,
+        point.wide_along,
+    )
     grey = grey * (1 - 0.35 * seam)
     return torch.stack([grey, grey * 1.005, grey * 1.03])
 
@@ -147,7 +156,9 @@ def ground_surface(street: Street, light: Light, position: Tensor, view: Tensor,
     roughness = 0.92 - 0.12 * on_road - 0.2 * (white + yellow)
     gloss = torch.zeros_like(roughness)
     if light.wetness > 0:
-        puddles = fractal_noise(point.x * 0.16, point.y * 0.3, street.seed + 12, octaves=3, footprint=0.3 * point.footprint)
+        puddles = fractal_noise(
+            point.x * 0.16, point.y * 0.3, street.seed + 12, octaves=3, footprint=0.3 * point.footprint
+        )
         puddle = ((puddles + 0.12) * 4).clamp(0, 1) * on_walk
         base = base * (1 - light.wetness * (0.28 + 0.12 * puddle))
         roughness = roughness * (0.45 - 0.37 * puddle)
@@ -175,7 +186,7 @@ def _snowed(street: Street, point: GroundPoint, base: Tensor, on_road: Tensor) -
     lane = torch.remainder(point.offset / street.lane_width_m, 1.0)
     tracks = torch.exp(-((lane - 0.27) * 7).square()) + torch.exp(-((lane - 0.73) * 7).square())
     tracks = tracks * (point.offset.abs() < street.lanes_per_direction * street.lane_width_m)
-    slush = (0.55 + 0.9 * drift - 0.5 * tracks).clamp(0.06, 0.92)
+    slush = (0.66 + 0.55 * drift - 0.42 * tracks).clamp(0.1, 0.94)
     cover = on_road * slush + (1 - on_road) * (0.93 + 0.2 * drift).clamp(0.7, 0.98)
     tone = 0.90 + 0.07 * drift
     return mix(base, torch.stack([tone * 0.97, tone * 0.985, tone * 1.0]), cover), cover
@@ -191,9 +202,21 @@ def hills_height(street: Street, azimuth: Tensor) -> Tensor:
 def hills_surface(light: Light, position: Tensor) -> Surface:
     """Paint the far hills at positions (3, M): woods, or snow on them."""
     device = position.device
-    tone = fractal_noise(position[0] * 0.02 + position[1] * 0.013, position[2] * 0.06, 4, octaves=3, footprint=torch.zeros(1, device=device))
-    base = mix(rgb_column((0.24, 0.33, 0.20), device), rgb_column((0.9, 0.92, 0.95), device), torch.full_like(tone, 0.8 * light.snow))
-    normal = torch.nn.functional.normalize(torch.stack([-position[0], -position[1], torch.full_like(tone, 500.0)]), dim=0)
+    tone = fractal_noise(
+        position[0] * 0.02 + position[1] * 0.013,
+        position[2] * 0.06,
+        4,
+        octaves=3,
+        footprint=torch.zeros(1, device=device),
+    )
+    base = mix(
+        rgb_column((0.24, 0.33, 0.20), device),
+        rgb_column((0.9, 0.92, 0.95), device),
+        torch.full_like(tone, 0.8 * light.snow),
+    )
+    normal = torch.nn.functional.normalize(
+        torch.stack([-position[0], -position[1], torch.full_like(tone, 500.0)]), dim=0
+    )
     flat = torch.zeros_like(tone)
     return Surface(
         base=base * (1 + 0.4 * tone),

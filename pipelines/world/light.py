@@ -1,12 +1,13 @@
 """Light of a scene: sun or moon, sky, air and ground wetness for every weather and time of day.
 
-Radiance is linear and in arbitrary units in which a white wall in the noon sun reflects about 3. The sky that a camera
-sees, the ambient light on surfaces and the environment map all come from the same `Light`, so they agree. Clouds don't
-move and cast no shadows.
+Radiance is linear and in arbitrary units in which a white wall in the noon sun reflects about 3. The sky that a
+camera sees, the ambient light on surfaces and the environment map all come from the same `Light`, so they agree.
+Clouds don't move and cast no shadows.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def _air(weather: str) -> _Air:
         return _Air(
             zenith=(0.13, 0.34, 0.92),
             horizon=(0.62, 0.82, 1.08),
-            ambient=(0.50, 0.62, 0.84),
+            ambient=(0.60, 0.72, 0.96),
             cloud=(1.25, 1.25, 1.27),
             cloud_cover=0.38,
             visibility_m=900.0,
@@ -75,9 +76,9 @@ def _air(weather: str) -> _Air:
         )
     if weather == "rain":
         return _Air(
-            zenith=(0.20, 0.25, 0.33),
-            horizon=(0.40, 0.47, 0.56),
-            ambient=(0.30, 0.36, 0.44),
+            zenith=(0.17, 0.23, 0.32),
+            horizon=(0.33, 0.42, 0.53),
+            ambient=(0.25, 0.33, 0.44),
             cloud=(0.30, 0.35, 0.42),
             cloud_cover=0.8,
             visibility_m=170.0,
@@ -85,18 +86,18 @@ def _air(weather: str) -> _Air:
         )
     if weather == "fog":
         return _Air(
-            zenith=(0.72, 0.73, 0.74),
-            horizon=(0.72, 0.73, 0.74),
-            ambient=(0.62, 0.63, 0.64),
-            cloud=(0.72, 0.73, 0.74),
+            zenith=(1.02, 1.03, 1.03),
+            horizon=(1.02, 1.03, 1.03),
+            ambient=(0.86, 0.87, 0.87),
+            cloud=(1.02, 1.03, 1.03),
             cloud_cover=0.0,
-            visibility_m=32.0,
+            visibility_m=26.0,
         )
     return _Air(
-        zenith=(0.70, 0.78, 0.90),
-        horizon=(0.88, 0.95, 1.05),
-        ambient=(0.84, 0.92, 1.04),
-        cloud=(0.86, 0.92, 1.0),
+        zenith=(0.68, 0.80, 1.00),
+        horizon=(0.90, 1.02, 1.20),
+        ambient=(0.90, 1.02, 1.22),
+        cloud=(0.86, 0.96, 1.12),
         cloud_cover=0.5,
         visibility_m=120.0,
         snow=1.0,
@@ -120,7 +121,7 @@ def scene_light(scene: Scene) -> Light:
     low_azimuth = side * rng.uniform(0.04 * math.pi, 0.3 * math.pi)
     noon_deg, dusk_deg, moon_deg = rng.uniform(35, 60), rng.uniform(7, 13), rng.uniform(16, 28)
     air, clear = _air(scene.weather), scene.weather == "clear"
-    weather = {
+    weather: dict[str, Any] = {
         "cloud_cover": air.cloud_cover,
         "visibility_m": air.visibility_m,
         "wetness": air.wetness,
@@ -136,7 +137,7 @@ def scene_light(scene: Scene) -> Light:
             horizon=air.horizon,
             ambient=air.ambient,
             cloud=air.cloud,
-            exposure=0.62,
+            exposure=0.70,
             casts_shadows=clear,
             lamps_on=False,
             night=False,
@@ -146,11 +147,11 @@ def scene_light(scene: Scene) -> Light:
         tint = (1.0, 0.50, 0.32) if clear else (0.92, 0.56, 0.44)
         return Light(
             sun_direction=_direction(low_azimuth, dusk_deg),
-            sun=(3.6, 1.5, 0.42) if clear else (0.0, 0.0, 0.0),
+            sun=(4.2, 1.75, 0.48) if clear else (0.0, 0.0, 0.0),
             glow=(2.6, 0.95, 0.22) if clear else (0.5, 0.18, 0.05),
             zenith=(0.20, 0.20, 0.40) if clear else _times(air.zenith, (0.62, 0.44, 0.5)),
-            horizon=(1.25, 0.52, 0.20) if clear else _times(air.horizon, tint),
-            ambient=(0.44, 0.32, 0.36) if clear else _times(air.ambient, (0.72, 0.48, 0.42)),
+            horizon=(1.4, 0.58, 0.20) if clear else _times(air.horizon, tint),
+            ambient=(0.56, 0.37, 0.34) if clear else _times(air.ambient, (0.72, 0.48, 0.42)),
             cloud=(1.3, 0.55, 0.36) if clear else _times(air.cloud, tint),
             exposure=0.68,
             casts_shadows=clear,
@@ -165,7 +166,7 @@ def scene_light(scene: Scene) -> Light:
         glow=(0.05, 0.06, 0.09) if clear else (0.0, 0.0, 0.0),
         zenith=(0.004, 0.007, 0.022) if clear else _times(air.zenith, tint),
         horizon=(0.020, 0.028, 0.060) if clear else _times(air.horizon, tint),
-        ambient=_times(air.ambient, (0.042, 0.052, 0.080)),
+        ambient=_times(air.ambient, (0.060, 0.076, 0.125)),
         cloud=(0.03, 0.036, 0.06) if clear else _times(air.cloud, tint),
         exposure=1.15,
         casts_shadows=False,
@@ -191,7 +192,7 @@ def sky_gradient(light: Light, direction: Tensor) -> Tensor:
 
 
 def sky_radiance(light: Light, direction: Tensor) -> Tensor:
-    """Radiance (3, N) of the sky in unit world directions (3, N); below the horizon it stays at the horizon's colour."""
+    """Radiance (3, N) of the sky in unit world directions (3, N); the horizon's colour below it."""
     device = direction.device
     sky = sky_gradient(light, direction)
     toward_sun = (direction * rgb_column(light.sun_direction, device)).sum(0).clamp(0, 1)
@@ -237,6 +238,8 @@ def environment_light(scene: Scene, *, height: int = 128, width: int = 256) -> T
     direction = torch.stack([up.cos() * around.cos(), up.cos() * around.sin(), up.sin()]).reshape(3, -1)
     albedo = 0.18 + 0.6 * light.snow
     ground_sun = max(light.sun_direction[2], 0.0)
-    ground = albedo * (rgb_column(light.ambient, direction.device) + ground_sun * rgb_column(light.sun, direction.device))
+    ground = albedo * (
+        rgb_column(light.ambient, direction.device) + ground_sun * rgb_column(light.sun, direction.device)
+    )
     radiance = torch.where(direction[2] >= 0, sky_radiance(light, direction), ground)
     return radiance.T.reshape(height, width, 3).contiguous()

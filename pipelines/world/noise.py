@@ -1,8 +1,10 @@
 """Procedural noise in world coordinates: cell hashes and smooth value noise that never flicker.
 
-All functions are pure, elementwise and identical for identical inputs. Noise that is finer than a pixel's footprint is
-faded out instead of sampled, so textures don't shimmer when the camera moves.
+All functions are pure, elementwise and identical for identical inputs. Noise that is finer than a pixel's footprint
+is faded out instead of sampled, so textures don't shimmer when the camera moves.
 """
+
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,15 +18,24 @@ def cell_hash(x: Tensor, y: Tensor, seed: Tensor | int) -> Tensor:
     return ((mixed >> 8) & 0xFFFF).float() * (1 / 65535)
 
 
+@cache
+def _lattice(device: torch.device) -> Tensor:
+    """Random values at the four corners of each of 256 x 256 cells, (65536, 4); the lattice repeats after 256 cells."""
+    rows, columns = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
+    value = cell_hash(columns, rows, 1)
+    right, up = value.roll(-1, 1), value.roll(-1, 0)
+    return torch.stack([value, right, up, right.roll(-1, 0)], dim=-1).view(-1, 4).to(device)
+
+
 def value_noise(x: Tensor, y: Tensor, seed: Tensor | int) -> Tensor:
     """Smooth noise in 0..1 with one lattice point per unit."""
     left, low = x.floor(), y.floor()
     u, v = x - left, y - low
+    column, row = (left.int() + 37 * seed) & 255, (low.int() + 101 * seed) & 255
+    corners = _lattice(x.device).index_select(0, (row * 256 + column).flatten()).view(*x.shape, 4)
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
-    a, b = cell_hash(left, low, seed), cell_hash(left + 1, low, seed)
-    c, d = cell_hash(left, low + 1, seed), cell_hash(left + 1, low + 1, seed)
-    bottom, top = torch.lerp(a, b, u), torch.lerp(c, d, u)
-    return torch.lerp(bottom, top, v)
+    pairs = torch.lerp(corners[..., 0::2], corners[..., 1::2], u[..., None])
+    return torch.lerp(pairs[..., 0], pairs[..., 1], v)
 
 
 def fractal_noise(x: Tensor, y: Tensor, seed: Tensor | int, *, octaves: int, footprint: Tensor) -> Tensor:

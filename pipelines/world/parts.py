@@ -29,10 +29,11 @@ CLASSES = (
 
 
 class Shape(IntEnum):
-    """How a part's unit solid is cut: by six planes or by the unit sphere."""
+    """How a part's unit solid is cut: by three slabs, by the unit sphere, or by six planes (a tapered box)."""
 
     BOX = 0
     ELLIPSOID = 1
+    WEDGE = 2
 
 
 class Finish(IntEnum):
@@ -52,7 +53,7 @@ class Finish(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One tapered box or ellipsoid in its body's frame.
+    """One box or ellipsoid in its body's frame; a box with a taper becomes a wedge.
 
     `taper` narrows a box towards its top: fractions of the half size taken off at the front, at the rear and at both
     sides (1.0 at front and rear makes a ridge, 1.0 at the sides a gable). `bumps` roughens an ellipsoid's outline.
@@ -75,8 +76,8 @@ class Part:
 class Body:
     """A rigid group of parts at a place along the street, possibly moving.
 
-    Position is in street coordinates: `along_m` at time zero and `offset_m` to the left of the centre line; `heading_rad`
-    is relative to the street's direction. The street repeats every `period_m`; a body appears once, in the window that
+    Position is in street coordinates: `along_m` at time zero and `offset_m` left of the centre line; `heading_rad` is
+    relative to the street's direction. The street repeats every `period_m`; a body appears once, in the window that
     begins `behind_m` behind the ego vehicle.
     """
 
@@ -117,7 +118,7 @@ def stack_parts(bodies: Sequence[Body]) -> PartArrays:
     parts = [part for _, _, part in rows]
     return PartArrays(
         body=np.array([index for index, _, _ in rows], np.int32),
-        shape=np.array([part.shape for part in parts], np.int32),
+        shape=np.array([Shape.WEDGE if any(part.taper) else part.shape for part in parts], np.int32),
         centre_m=np.array([part.centre_m for part in parts], np.float32),
         half_m=np.array([part.half_m for part in parts], np.float32),
         taper=np.array([part.taper for part in parts], np.float32),

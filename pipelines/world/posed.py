@@ -1,6 +1,7 @@
 """A scene at the frames of one clip, on one device: where parts, vehicles and the camera are in every frame.
 
-Poses are computed in float64 and rendered in float32, which keeps millimetres for the first ten kilometres of a drive.
+Poses are computed in float64 and rendered in float32, which keeps millimetres for the first ten kilometres of a
+drive.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from airshower.pipelines.world.vehicles import SIZE_M
 class PosedScene:
     """Everything a ray needs at F frames; V vehicles, P parts.
 
-    `origin` (3, F) is the camera, `axes` (3, 3, F) its right, down and forward vectors; `vehicles` (4, F, V) holds x, y and
-    the cosine and sine of the heading, `vehicle_half` (2, V) half lengths and widths; `ego` (4, F) likewise.
+    `origin` (3, F) is the camera, `axes` (3, 3, F) its right, down and forward vectors; `vehicles` (4, F, V) holds x, y
+    and the cosine and sine of the heading, `vehicle_half` (2, V) half lengths and widths; `ego` (4, F) likewise.
     """
 
     street: Street
@@ -54,7 +55,9 @@ def camera_poses(scene: Scene, camera: Camera, time_s: Tensor) -> tuple[Tensor, 
     """World position (3, F) and right, down, forward axes (3, 3, F) of a camera at times (F), float64."""
     ego = scene.ego_poses(time_s)
     cos, sin, zero = ego.heading_rad.cos(), ego.heading_rad.sin(), torch.zeros_like(ego.heading_rad)
-    turn = torch.stack([torch.stack([cos, -sin, zero]), torch.stack([sin, cos, zero]), torch.stack([zero, zero, zero + 1])])
+    turn = torch.stack(
+        [torch.stack([cos, -sin, zero]), torch.stack([sin, cos, zero]), torch.stack([zero, zero, zero + 1])]
+    )
     axes = torch.einsum("ijf,kj->kif", turn, camera.axes())
     mount = torch.einsum("ijf,j->if", turn, torch.tensor(camera.position_m, dtype=torch.float64))
     return mount + torch.stack([ego.x_m, ego.y_m, zero]), axes
@@ -64,7 +67,9 @@ def pose_scene(scene: Scene, camera: Camera, time_s: Tensor, device: torch.devic
     """Pose a scene for a camera at times (F) in seconds."""
     bodies, ego = scene.body_poses(time_s), scene.ego_poses(time_s)
     origin, axes = camera_poses(scene, camera, time_s)
-    x_m, y_m, heading = (pose.to(device) for pose in (bodies.x_m.float(), bodies.y_m.float(), bodies.heading_rad.float()))
+    x_m, y_m, heading = (
+        pose.to(device) for pose in (bodies.x_m.float(), bodies.y_m.float(), bodies.heading_rad.float())
+    )
     driving = [row for row, body in enumerate(scene.bodies) if body.kind in SIZE_M]
     sizes = torch.tensor([SIZE_M[scene.bodies[row].kind][:2] for row in driving]).T * 0.5
     speeds = torch.tensor([abs(scene.bodies[row].speed_mps) for row in driving])

@@ -1,8 +1,8 @@
 """Rays against parts: which part does each ray meet first, and is a point in another part's shadow?
 
-Shapes: G frames, P parts, N rays. A batch of parts is posed per frame; rays are three component tensors of shape (G, N)
-or broadcastable. Distances are in units of the ray direction, so directions with unit depth give depth directly. Rays
-are assumed to start outside every part. Culling is conservative and never changes a result.
+Shapes: G frames, P parts, N rays. A batch of parts is posed per frame; rays are three component tensors of shape (G,
+N) or broadcastable. Distances are in units of the ray direction, so directions with unit depth give depth directly.
+Rays are assumed to start outside every part. Culling is conservative and never changes a result.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from airshower.pipelines.world.parts import PartArrays, Shape
 
 Triple = tuple[Tensor, Tensor, Tensor]
 NEAR = 1e-3
+FAR = 1e9
+MAX_PAIRS = {"cpu": 1 << 15, "cuda": 1 << 27}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,18 @@ class PosedParts:
             half=self.half[:, keep],
             taper=self.taper[:, keep],
             bumps=self.bumps[keep],
+        )
+
+    def rows(self, begin: int, end: int) -> "PosedParts":
+        """The parts from row `begin` to before `end`, as views."""
+        return PosedParts(
+            index=self.index[begin:end],
+            centre=self.centre[:, :, begin:end],
+            cos=self.cos[:, begin:end],
+            sin=self.sin[:, begin:end],
+            half=self.half[:, begin:end],
+            taper=self.taper[:, begin:end],
+            bumps=self.bumps[begin:end],
         )
 
     def reach(self, direction: Tensor) -> Tensor:
@@ -83,27 +97,40 @@ def _to_unit(parts: PosedParts, x: Tensor, y: Tensor, z: Tensor) -> Triple:
 
 
 def _meet_boxes(parts: PosedParts, origin: Triple, direction: Triple) -> Tensor:
+    """Clip rays in unit frames against three slabs."""
+    enter, leave = direction[0].new_full((), -FAR), direction[0].new_full((), FAR)
+    for offset, rate in zip(origin, direction, strict=True):
+        inverse = rate.reciprocal()
+        first, second = (-1 - offset) * inverse, (1 - offset) * inverse
+        into, out = torch.minimum(first, second), torch.maximum(first, second)
+        enter = torch.maximum(enter, into)
+        leave = torch.minimum(leave, out)
+    return enter.masked_fill_((enter >= leave) | (enter < NEAR), torch.inf)
+
+
+def _meet_wedges(parts: PosedParts, origin: Triple, direction: Triple) -> Tensor:
     """Clip rays in unit frames against the six planes of tapered boxes."""
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     front, rear, side = (0.5 * parts.taper[k][:, None] for k in range(3))
-    rise = oz + 1
+    rise, lean = oz + 1, side * dz
+    # Every plane as (distance outside it, approach towards it).
     planes = (
-        (ox + front * rise - 1, dx + front * dz),
-        (rear * rise - ox - 1, rear * dz - dx),
-        (oy + side * rise - 1, dy + side * dz),
-        (side * rise - oy - 1, side * dz - dy),
-        (oz - 1, dz),
-        (-oz - 1, -dz),
+        (ox + front * rise - 1, -dx - front * dz),
+        (rear * rise - ox - 1, dx - rear * dz),
+        (oy + side * rise - 1, -dy - lean),
+        (side * rise - oy - 1, dy - lean),
+        (oz - 1, -dz),
+        (-oz - 1, dz),
     )
-    enter, leave = None, None
-    for offset, rate in planes:
-        crossing = -offset / rate
-        entering = rate < 0
-        into = crossing.masked_fill(~entering, -torch.inf)
-        out = crossing.masked_fill(entering, torch.inf)
-        enter = into if enter is None else torch.maximum(enter, into)
-        leave = out if leave is None else torch.minimum(leave, out)
-    assert enter is not None and leave is not None
+    far = direction[0].new_full((), FAR)
+    enter, leave = -far, far
+    for outside, approach in planes:
+        crossing = outside / approach
+        # Entering planes bound `enter` only, leaving planes bound `leave` only.
+        bound = torch.copysign(far, approach)
+        into, out = torch.minimum(crossing, bound), torch.maximum(crossing, bound)
+        enter = torch.maximum(enter, into)
+        leave = torch.minimum(leave, out)
     return enter.masked_fill_((enter >= leave) | (enter < NEAR), torch.inf)
 
 
@@ -115,7 +142,8 @@ def _meet_ellipsoids(parts: PosedParts, origin: Triple, direction: Triple) -> Te
     px, py, pz = ox + closest * dx, oy + closest * dy, oz + closest * dz
     radius2 = 1 - (px * px + py * py + pz * pz)
     bumps = parts.bumps[:, None]
-    if bool((parts.bumps > 0).any()):
+    # A GPU computes the waves in less time than it takes to tell whether any are needed.
+    if bumps.is_cuda or bool((bumps > 0).any()):
         # Waves at the closest point rather than at the surface keep this one evaluation; the outline is what shows.
         waves = torch.sin(9 * px + 4 * pz) * torch.sin(9 * py + 5 * pz) + torch.sin(19 * pz + 13 * px - 11 * py)
         radius2 = radius2 - bumps * (0.5 + 0.25 * waves)
@@ -129,8 +157,20 @@ def meet(shape: Shape, parts: PosedParts, origin: Triple, direction: Triple) -> 
     centre_x, centre_y, centre_z = (parts.centre[k][:, :, None] for k in range(3))
     from_part = _to_unit(parts, ox - centre_x, oy - centre_y, oz - centre_z)
     along = _to_unit(parts, *(component[:, None, :] for component in direction))
-    solve = _meet_boxes if shape is Shape.BOX else _meet_ellipsoids
-    return solve(parts, from_part, along)
+    solvers = {Shape.BOX: _meet_boxes, Shape.WEDGE: _meet_wedges, Shape.ELLIPSOID: _meet_ellipsoids}
+    return solvers[shape](parts, from_part, along)
+
+
+def closest(shape: Shape, parts: PosedParts, origin: Triple, direction: Triple) -> tuple[Tensor, Tensor]:
+    """Distance (G, N) to the first of the parts met and its row."""
+    distance, row = meet(shape, parts, origin, direction).min(dim=1)
+    return distance, row
+
+
+# One kernel instead of thirty: on a GPU the many small steps would each write all pairs to memory. Compiled when used,
+# once per shape and kind of broadcast, which is more often than the compiler's default limit.
+_closest_fused = torch.compile(closest, dynamic=True)
+_COMPILED_FORMS = 64
 
 
 def nearest(groups: dict[Shape, PosedParts], origin: Triple, direction: Triple) -> tuple[Tensor, Tensor]:
@@ -138,21 +178,25 @@ def nearest(groups: dict[Shape, PosedParts], origin: Triple, direction: Triple) 
     frames, rays = torch.broadcast_shapes(direction[0].shape, origin[0].shape)
     distance = direction[0].new_full((frames, rays), torch.inf)
     part = torch.full((frames, rays), -1, dtype=torch.long, device=distance.device)
+    # Tensors of about a hundred kilobytes stay in a CPU's cache and in malloc's arena; GPUs want them large.
+    search = _closest_fused if distance.is_cuda else closest
+    share = max(1, MAX_PAIRS[distance.device.type] // (frames * rays))
     for shape, parts in groups.items():
-        if len(parts.index) == 0:
-            continue
-        closest, row = meet(shape, parts, origin, direction).min(dim=1)
-        nearer = closest < distance
-        part = torch.where(nearer, parts.index[row], part)
-        distance = torch.minimum(distance, closest)
+        for begin in range(0, len(parts.index), share):
+            some = parts.rows(begin, begin + share)
+            with torch._dynamo.config.patch(recompile_limit=_COMPILED_FORMS):
+                met, row = search(shape, some, origin, direction)
+            nearer = met < distance
+            part = torch.where(nearer, some.index[row], part)
+            distance = torch.minimum(distance, met)
     return distance, part
 
 
 def in_frustum(parts: PosedParts, origin: Tensor, normals: Tensor, depth_axis: Tensor, smallest: float) -> Tensor:
     """Which parts (K, G, P) reach into K picture tiles of every frame.
 
-    `origin` (3, G); `normals` (K, 4, 3, G) point out of the tiles' sides; `depth_axis` (3, G) is the optical axis. Parts
-    whose half size over depth is below `smallest` are left out.
+    `origin` (3, G); `normals` (K, 4, 3, G) point out of the tiles' sides; `depth_axis` (3, G) is the optical axis.
+    Parts whose half size over depth is below `smallest` are left out.
     """
     offset = parts.centre - origin[:, :, None]
     depth = (offset * depth_axis[:, :, None]).sum(0)

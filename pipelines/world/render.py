@@ -1,12 +1,13 @@
 """Render a scene through a camera: antialiased RGB with exact ground truth for every pixel centre.
 
-Picture tiles of a few frames are cast as one batch of rays against the parts that can reach them, which bounds memory on
-any device. RGB averages `supersample` squared rays per pixel; the buffers hold what the ray through the pixel's centre
-meets. No gradients are kept.
+Picture tiles of a few frames are cast as one batch of rays against the parts that can reach them, which bounds memory
+on any device. RGB averages `supersample` squared rays per pixel; the buffers hold what the ray through the pixel's
+centre meets. No gradients are kept.
 """
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -20,7 +21,9 @@ from airshower.pipelines.world.shading import shade
 from airshower.pipelines.world.tracing import SKY, TileParts, cast, cull_tiles, mirror, paint, select_parts, sun_reaches
 
 SMALLEST_PX = 0.3
-MAX_RAYS = {"cpu": 1 << 13, "cuda": 1 << 18}
+MAX_RAYS = {"cpu": 1 << 13, "cuda": 1 << 20}
+# Tiles along each side at least: small tiles save a CPU tests against parts; a GPU would rather have few large batches.
+FEWEST_TILES = {"cpu": 2, "cuda": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +81,8 @@ def _tiles(height: int, width: int, grid: int) -> list[_Tile]:
     columns = [round(k * width / grid) for k in range(grid + 1)]
     return [
         _Tile(top=top, bottom=bottom, left=left, right=right)
-        for left, right in zip(columns, columns[1:], strict=False)
-        for top, bottom in zip(rows, rows[1:], strict=False)
+        for left, right in pairwise(columns)
+        for top, bottom in pairwise(rows)
         if bottom > top and right > left
     ]
 
@@ -99,14 +102,18 @@ class _Picture:
         return 1 / self.camera.focal_px(self.width)
 
 
-def _ground_truth(world: PosedScene, picture: _Picture, tile: _Tile, frames: slice, parts: TileParts) -> dict[str, Tensor]:
+def _ground_truth(
+    world: PosedScene, picture: _Picture, tile: _Tile, frames: slice, parts: TileParts
+) -> dict[str, Tensor]:
     """Buffers (G, h, w, ...) of one tile from its pixel centres."""
     directions = tile.directions(picture.camera, picture.height, picture.width, 1, world.origin.device)
     hits = cast(world, frames, parts, directions)
     _, surface = paint(world, hits, picture.pixel_angle)
     in_sky = hits.part == SKY
     axes = world.axes[:, :, hits.frame]
-    seen = torch.stack([(axes[0] * surface.normal).sum(0), -(axes[1] * surface.normal).sum(0), -(axes[2] * surface.normal).sum(0)])
+    seen = torch.stack(
+        [(axes[0] * surface.normal).sum(0), -(axes[1] * surface.normal).sum(0), -(axes[2] * surface.normal).sum(0)]
+    )
     body = torch.where(hits.part >= 0, world.look.body[hits.part.clamp_min(0)] + 1, 0)
 
     def grey(value: Tensor) -> Tensor:
@@ -128,7 +135,7 @@ def _ground_truth(world: PosedScene, picture: _Picture, tile: _Tile, frames: sli
 def _radiance(
     world: PosedScene, picture: _Picture, tile: _Tile, frames: slice, parts: TileParts, column: TileParts
 ) -> Tensor:
-    """Radiance (G, 3, h, w) of one tile, averaged over each pixel's rays; `column` holds the parts wet ground may mirror."""
+    """Radiance (G, 3, h, w) of one tile, averaged over rays; `column` holds what wet ground may mirror."""
     samples = picture.supersample
     directions = tile.directions(picture.camera, picture.height, picture.width, samples, world.origin.device)
     hits = cast(world, frames, parts, directions)
@@ -160,12 +167,16 @@ def _empty(frames: int, height: int, width: int, device: torch.device) -> dict[s
     }
 
 
-def _render_frames(world: PosedScene, picture: _Picture, frames: slice, grid: int, buffers: dict[str, Tensor]) -> Tensor:
+def _render_frames(
+    world: PosedScene, picture: _Picture, frames: slice, grid: int, buffers: dict[str, Tensor]
+) -> Tensor:
     """Fill the ground-truth buffers of some frames and return their radiance (G, 3, H, W)."""
     count, device = len(range(*frames.indices(world.frames))), world.origin.device
     radiance = torch.empty(count, 3, picture.height, picture.width, device=device)
     tiles = _tiles(picture.height, picture.width, grid)
-    corners = torch.tensor([tile.corners(picture.camera, picture.height, picture.width) for tile in tiles], device=device)
+    corners = torch.tensor(
+        [tile.corners(picture.camera, picture.height, picture.width) for tile in tiles], device=device
+    )
     reached = cull_tiles(world, corners, frames, SMALLEST_PX * picture.pixel_angle)
     column_of = torch.tensor([tile.left for tile in tiles], device=device)
     for number, tile in enumerate(tiles):
@@ -197,7 +208,13 @@ def render(
 
     Raises ValueError when a size, the frame rate or the supersampling is not positive.
     """
-    for name, value in (("frames", frames), ("fps", fps), ("height", height), ("width", width), ("supersample", supersample)):
+    for name, value in (
+        ("frames", frames),
+        ("fps", fps),
+        ("height", height),
+        ("width", width),
+        ("supersample", supersample),
+    ):
         if value <= 0:
             raise ValueError(f"render: {name} is {value}, but must be positive")
     device = torch.device(device)
@@ -205,7 +222,7 @@ def render(
     world = pose_scene(scene, camera, time_s, device)
     picture = _Picture(camera=camera, height=height, width=width, supersample=supersample)
     max_rays, rays = MAX_RAYS[device.type], height * width * supersample**2
-    grid = max(4, math.ceil(math.sqrt(rays / max_rays)))
+    grid = max(FEWEST_TILES[device.type], math.ceil(math.sqrt(rays / max_rays)))
     batch = max(1, max_rays * grid**2 // rays)
     buffers = _empty(frames, height, width, device)
     for begin in range(0, frames, batch):

@@ -5,6 +5,7 @@ crossings. Lamp posts follow `LAMP_SPACING_M` exactly, because the renderer comp
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,11 @@ BARK: Colour = (84, 66, 50)
 STEEL: Colour = (92, 96, 98)
 
 
+def _shaded(colour: Colour, share: float) -> Colour:
+    red, green, blue = (min(255, int(share * value)) for value in colour)
+    return (red, green, blue)
+
+
 def _clear_of_crossing(street: Street, along_m: float, margin_m: float) -> bool:
     half = street.crossing_spacing_m / 2
     away = abs((along_m + half) % street.crossing_spacing_m - half)
@@ -25,12 +31,12 @@ def _clear_of_crossing(street: Street, along_m: float, margin_m: float) -> bool:
 def _block(rng: np.random.Generator, half_m: Vector, colour: Colour) -> list[Part]:
     x, y, z = half_m
     parts = [Part(centre_m=(0, 0, z), half_m=half_m, colour=colour, label="building", finish=Finish.FACADE)]
-    parapet = tuple(int(0.8 * value) for value in colour)
+    parapet = _shaded(colour, 0.8)
     parts.append(
         Part(
             centre_m=(0, 0, 2 * z + 0.25),
             half_m=(x + 0.25, y + 0.25, 0.25),
-            colour=parapet,  # type: ignore[arg-type]
+            colour=parapet,
             label="building",
             finish=Finish.ROOF,
         )
@@ -38,7 +44,13 @@ def _block(rng: np.random.Generator, half_m: Vector, colour: Colour) -> list[Par
     if rng.random() < 0.6:
         hut = (0.3 * x, 0.3 * y, 1.3)
         parts.append(
-            Part(centre_m=(0.2 * x, 0, 2 * z + 1.5), half_m=hut, colour=(120, 120, 118), label="building", finish=Finish.ROOF)
+            Part(
+                centre_m=(0.2 * x, 0, 2 * z + 1.5),
+                half_m=hut,
+                colour=(120, 120, 118),
+                label="building",
+                finish=Finish.ROOF,
+            )
         )
     return parts
 
@@ -74,7 +86,8 @@ def _frontage_m(style: str, rng: np.random.Generator) -> tuple[float, float, flo
 
 
 def _row(street: Street, rng: np.random.Generator, side: int) -> list[Body]:
-    style, bodies, along = street.style, [], 0.0
+    style, along = street.style, 0.0
+    bodies: list[Body] = []
     names = list(BUILDING_COLOURS)
     setback = {"city": (0.3, 1.5), "suburb": (6, 11), "park": (12, 25)}[style]
     while True:
@@ -85,7 +98,11 @@ def _row(street: Street, rng: np.random.Generator, side: int) -> list[Body]:
         offset = side * (street.half_width_m + street.sidewalk_m + rng.uniform(*setback) + half_y)
         seed = int(rng.integers(1 << 16))
         half_m = (half_x, half_y, float(half_z))
-        parts = _block(rng, half_m, BUILDING_COLOURS[name]) if style == "city" else _house(rng, half_m, BUILDING_COLOURS[name])
+        parts = (
+            _block(rng, half_m, BUILDING_COLOURS[name])
+            if style == "city"
+            else _house(rng, half_m, BUILDING_COLOURS[name])
+        )
         if along > PERIOD_M:
             return bodies
         if _clear_of_crossing(street, middle, half_x + 3.0):
@@ -113,30 +130,30 @@ def buildings(street: Street, rng: np.random.Generator) -> list[Body]:
 
 
 def _broadleaf(rng: np.random.Generator, size_m: float, colour: Colour) -> list[Part]:
-    look = {"shape": Shape.ELLIPSOID, "label": "vegetation", "roughness": 0.95}
+    look: dict[str, Any] = {"shape": Shape.ELLIPSOID, "label": "vegetation", "roughness": 0.95}
     trunk_m = 0.42 * size_m
-    parts = [Part(centre_m=(0, 0, 0), half_m=(0.05 * size_m, 0.05 * size_m, 1.5 * trunk_m), colour=BARK, **look)]  # type: ignore[arg-type]
+    parts = [Part(centre_m=(0, 0, 0), half_m=(0.05 * size_m, 0.05 * size_m, 1.5 * trunk_m), colour=BARK, **look)]
     for k in range(4):
         angle, away = 2.1 * k + rng.uniform(0, 1), (0.0 if k == 0 else 0.16 * size_m)
         radius = size_m * rng.uniform(0.2, 0.26) * (1.15 if k == 0 else 0.85)
         height = trunk_m + 0.25 * size_m * (1.15 if k == 0 else rng.uniform(0.55, 1.0))
         shade = rng.uniform(0.88, 1.1)
-        leaf = tuple(int(min(255, shade * value)) for value in colour)
+        leaf = _shaded(colour, shade)
         at = (away * math.cos(angle), away * math.sin(angle), height)
         crown = (radius, radius, radius * rng.uniform(0.8, 1.0))
-        parts.append(Part(centre_m=at, half_m=crown, colour=leaf, finish=Finish.FOLIAGE, bumps=0.45, **look))  # type: ignore[arg-type]
+        parts.append(Part(centre_m=at, half_m=crown, colour=leaf, finish=Finish.FOLIAGE, bumps=0.45, **look))
     return parts
 
 
 def _conifer(rng: np.random.Generator, size_m: float, colour: Colour) -> list[Part]:
-    look = {"shape": Shape.ELLIPSOID, "label": "vegetation", "roughness": 0.95}
-    parts = [Part(centre_m=(0, 0, 0), half_m=(0.035 * size_m, 0.035 * size_m, 0.5 * size_m), colour=BARK, **look)]  # type: ignore[arg-type]
+    look: dict[str, Any] = {"shape": Shape.ELLIPSOID, "label": "vegetation", "roughness": 0.95}
+    parts = [Part(centre_m=(0, 0, 0), half_m=(0.035 * size_m, 0.035 * size_m, 0.5 * size_m), colour=BARK, **look)]
     for k, (height, radius) in enumerate(((0.28, 0.2), (0.48, 0.155), (0.68, 0.11), (0.86, 0.06))):
         shade = 0.9 + 0.06 * k
-        leaf = tuple(int(min(255, shade * value)) for value in colour)
+        leaf = _shaded(colour, shade)
         crown = (radius * size_m, radius * size_m, 0.16 * size_m)
         parts.append(
-            Part(centre_m=(0, 0, height * size_m), half_m=crown, colour=leaf, finish=Finish.FOLIAGE, bumps=0.5, **look)  # type: ignore[arg-type]
+            Part(centre_m=(0, 0, height * size_m), half_m=crown, colour=leaf, finish=Finish.FOLIAGE, bumps=0.5, **look)
         )
     return parts
 
@@ -154,7 +171,7 @@ def trees(street: Street, rng: np.random.Generator) -> list[Body]:
         away = 1.3 if at_kerb else street.sidewalk_m + rng.uniform(2, 45 if street.style != "city" else 30)
         side = 1 if rng.random() < 0.5 else -1
         conifer = rng.random() < (0.1 if at_kerb else 0.45)
-        name = ("dark green" if conifer else names[rng.integers(3)])
+        name = "dark green" if conifer else names[rng.integers(3)]
         size = rng.uniform(5.5, 8) if at_kerb else rng.uniform(6, 12)
         grow = _conifer if conifer else _broadleaf
         parts = tuple(grow(rng, size, FOLIAGE_COLOURS[name]))
@@ -173,8 +190,22 @@ def lamp_posts(street: Street) -> list[Body]:
     for k in range(round(PERIOD_M / LAMP_SPACING_M)):
         side = 1 if k % 2 == 0 else -1
         parts = (
-            Part(centre_m=(0, 0, 3.3), half_m=(0.075, 0.075, 3.3), colour=STEEL, label="pole", metallic=0.8, roughness=0.5),
-            Part(centre_m=(0, -side * 0.9, 6.6), half_m=(0.05, 0.95, 0.05), colour=STEEL, label="pole", metallic=0.8, roughness=0.5),
+            Part(
+                centre_m=(0, 0, 3.3),
+                half_m=(0.075, 0.075, 3.3),
+                colour=STEEL,
+                label="pole",
+                metallic=0.8,
+                roughness=0.5,
+            ),
+            Part(
+                centre_m=(0, -side * 0.9, 6.6),
+                half_m=(0.05, 0.95, 0.05),
+                colour=STEEL,
+                label="pole",
+                metallic=0.8,
+                roughness=0.5,
+            ),
             Part(
                 centre_m=(0, -side * 1.7, 6.53),
                 half_m=(0.16, 0.38, 0.07),
@@ -185,7 +216,9 @@ def lamp_posts(street: Street) -> list[Body]:
             ),
         )
         along = (k + 0.5) * LAMP_SPACING_M
-        bodies.append(Body(kind="lamp", colour_name="", along_m=along, offset_m=side * street.lamp_offset_m, parts=parts))
+        bodies.append(
+            Body(kind="lamp", colour_name="", along_m=along, offset_m=side * street.lamp_offset_m, parts=parts)
+        )
     return bodies
 
 
@@ -226,12 +259,12 @@ def pedestrians(street: Street, rng: np.random.Generator) -> list[Body]:
         cloth = CLOTH_COLOURS[rng.integers(len(CLOTH_COLOURS))]
         trousers = CLOTH_COLOURS[rng.integers(3)]
         tall = rng.uniform(0.92, 1.06)
-        look = {"shape": Shape.ELLIPSOID, "label": "pedestrian"}
+        look: dict[str, Any] = {"shape": Shape.ELLIPSOID, "label": "pedestrian"}
         parts = (
-            Part(centre_m=(0.06, 0.09, 0.42 * tall), half_m=(0.12, 0.09, 0.46 * tall), colour=trousers, **look),  # type: ignore[arg-type]
-            Part(centre_m=(-0.06, -0.09, 0.42 * tall), half_m=(0.12, 0.09, 0.46 * tall), colour=trousers, **look),  # type: ignore[arg-type]
-            Part(centre_m=(0, 0, 1.12 * tall), half_m=(0.17, 0.26, 0.38 * tall), colour=cloth, **look),  # type: ignore[arg-type]
-            Part(centre_m=(0.02, 0, 1.60 * tall), half_m=(0.11, 0.1, 0.13), colour=(196, 150, 122), **look),  # type: ignore[arg-type]
+            Part(centre_m=(0.06, 0.09, 0.42 * tall), half_m=(0.12, 0.09, 0.46 * tall), colour=trousers, **look),
+            Part(centre_m=(-0.06, -0.09, 0.42 * tall), half_m=(0.12, 0.09, 0.46 * tall), colour=trousers, **look),
+            Part(centre_m=(0, 0, 1.12 * tall), half_m=(0.17, 0.26, 0.38 * tall), colour=cloth, **look),
+            Part(centre_m=(0.02, 0, 1.60 * tall), half_m=(0.11, 0.1, 0.13), colour=(196, 150, 122), **look),
         )
         direction = 1 if rng.random() < 0.5 else -1
         side = 1 if rng.random() < 0.5 else -1

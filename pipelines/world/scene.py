@@ -112,7 +112,7 @@ def _street(rng: np.random.Generator) -> Street:
     )
 
 
-def _vehicle(rng: np.random.Generator, along_m: float, offset_m: float, **motion: float) -> Body:
+def _vehicle(rng: np.random.Generator, along_m: float, offset_m: float, motion: dict[str, float]) -> Body:
     kind = str(rng.choice(list(VEHICLE_ODDS), p=list(VEHICLE_ODDS.values())))
     colour = str(rng.choice(list(VEHICLE_COLOURS), p=COLOUR_ODDS))
     return Body(
@@ -135,7 +135,7 @@ def _lane_traffic(rng: np.random.Generator, ego: EgoMotion, offset_m: float, spe
     while along < end:
         drive = {"speed_mps": speed_mps, "heading_rad": math.pi if oncoming else 0.0}
         window = {"period_m": TRAFFIC_PERIOD_M, "behind_m": 120.0}
-        bodies.append(_vehicle(rng, along, offset_m + rng.normal(0, 0.12), **drive, **window))
+        bodies.append(_vehicle(rng, along, offset_m + rng.normal(0, 0.12), drive | window))
         along += rng.uniform(15, 52)
     return bodies
 
@@ -146,7 +146,7 @@ def _parked(rng: np.random.Generator, street: Street, side: int) -> list[Body]:
     while along < PERIOD_M - 8:
         half = street.crossing_spacing_m / 2
         away = abs((along + half) % street.crossing_spacing_m - half)
-        body = _vehicle(rng, along, side * (street.half_width_m - 1.1), heading_rad=0.0 if side < 0 else math.pi)
+        body = _vehicle(rng, along, side * (street.half_width_m - 1.1), {"heading_rad": 0.0 if side < 0 else math.pi})
         if away > street.crossing_half_width_m + 11 and body.kind not in ("truck", "bus"):
             bodies.append(body)
         along += rng.choice((6.5, 7.5, 14.0, 26.0))

@@ -1,7 +1,7 @@
 """Light on surfaces: sun with shadow, sky, street lamps, headlights, wet reflections and the air in between.
 
-Works on flat batches of M points that know their frame. Street lamps and headlights throw no shadows; vehicles darken the
-ground beneath them by distance to their outline, which stands in for ambient occlusion in every weather.
+Works on flat batches of M points that know their frame. Street lamps and headlights throw no shadows; vehicles darken
+the ground beneath them by distance to their outline, which stands in for ambient occlusion in every weather.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,9 @@ class Points:
     on_ground: Tensor
 
 
-def shade(world: PosedScene, points: Points, surface: Surface, sunlit: Tensor | None, mirrored: Tensor | None) -> Tensor:
+def shade(
+    world: PosedScene, points: Points, surface: Surface, sunlit: Tensor | None, mirrored: Tensor | None
+) -> Tensor:
     """Radiance (3, M) that leaves the points towards the camera, seen through the air.
 
     `sunlit` (M) is 1 where the sun reaches, None without a sun; `mirrored` (3, M) is what wet ground reflects, None to
@@ -119,8 +121,10 @@ def _ego_headlight(world: PosedScene, points: Points, normal: Tensor) -> Tensor:
     distance2 = ahead * ahead + aside * aside + up * up + 1.5
     inverse = distance2.rsqrt()
     cone = torch.exp(-(aside * inverse / 0.34).square() - ((up * inverse - 0.0) / 0.16).square()) * (ahead > 0)
-    facing = -(normal[0] * (cos * ahead - sin * aside) + normal[1] * (sin * ahead + cos * aside) + normal[2] * up) * inverse
-    strength = 95 * cone * (0.12 + 0.88 * facing.clamp_min(0)) / (distance2 + 35)
+    facing = (
+        -(normal[0] * (cos * ahead - sin * aside) + normal[1] * (sin * ahead + cos * aside) + normal[2] * up) * inverse
+    )
+    strength = 420 * cone * (0.2 + 0.2 * facing.clamp_min(0)) / (distance2 + 35)
     return rgb_column((1.0, 0.94, 0.82), x.device) * strength
 
 

@@ -1,8 +1,8 @@
 """The street: a gently bending road with lanes, side walks and regular crossings, as plain functions of place.
 
-World axes are x along the street, y to the left, z up, in metres; the ground is z = 0. Street coordinates are
-(along, offset): along equals x, offset is the distance to the left of the centre line. Bends are gentle enough (slope
-below about 0.15) that x may stand in for arc length. Traffic keeps to the right.
+World axes are x along the street, y to the left, z up, in metres; the ground is z = 0. Street coordinates are (along,
+offset): along equals x, offset is the distance to the left of the centre line. Bends are gentle enough (slope below
+about 0.15) that x may stand in for arc length. Traffic keeps to the right.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """What a ray meets: the material of a batch of surface points, before any light falls on them.
 
-A `Surface` is a flat batch of M points; colours are sRGB in 0..1 as a painter would mix them, emission is linear light.
+A `Surface` is a flat batch of M points; colours are sRGB in 0..1 as a painter would mix them, emission is linear
+light.
 """
 
 from dataclasses import dataclass

@@ -110,9 +110,7 @@ def paint(world: PosedScene, hits: Hits, pixel_angle: float) -> tuple[Points, Su
         shape = world.look.ellipsoid[part]
         point = part_point(world.parts, hits.frame[solid], part, shape, position[:, solid], pixel_m[solid])
         surface.put(solid, part_surface(world.look, world.light, point, part))
-    points = Points(
-        position=position, view=view, distance_m=distance, frame=hits.frame, on_ground=hits.part == GROUND
-    )
+    points = Points(position=position, view=view, distance_m=distance, frame=hits.frame, on_ground=hits.part == GROUND)
     return points, surface
 
 
@@ -167,6 +165,8 @@ def mirror(world: PosedScene, frames: slice, parts: TileParts, points: Points, s
     start = (points.position + torch.tensor([0, 0, 0.02], device=device)[:, None]).view(3, batch, count // batch)
     hits = _follow(world, frames, parts, start, rays.view(3, batch, count // batch))
     seen, painted = paint(world, hits, 0.02)
-    light = to_linear(painted.base) * rgb_column(world.light.ambient, device) * painted.openness * 0.7 + painted.emission
+    light = (
+        to_linear(painted.base) * rgb_column(world.light.ambient, device) * painted.openness * 0.7 + painted.emission
+    )
     light = through_air(world.light, light, seen.view, seen.distance_m + points.distance_m)
     return torch.where(hits.part == SKY, sky_radiance(world.light, rays), light)

@@ -5,6 +5,7 @@ Lamps glow only at night or in bad weather; that is decided by the renderer.
 """
 
 from collections.abc import Callable
+from typing import TypedDict, Unpack
 
 from airshower.pipelines.world.palette import VEHICLE_COLOURS, Colour
 from airshower.pipelines.world.parts import Finish, Part, Shape, Vector
@@ -14,8 +15,18 @@ GLASS: Colour = (34, 42, 50)
 TRIM: Colour = (40, 40, 43)
 
 
-def _part(centre_m: Vector, half_m: Vector, colour: Colour, finish: Finish = Finish.PLAIN, **look: object) -> Part:
-    return Part(centre_m=centre_m, half_m=half_m, colour=colour, finish=finish, label="vehicle", **look)  # type: ignore[arg-type]
+class _Look(TypedDict, total=False):
+    shape: Shape
+    taper: Vector
+    roughness: float
+    metallic: float
+    casts_shadow: bool
+
+
+def _part(
+    centre_m: Vector, half_m: Vector, colour: Colour, finish: Finish = Finish.PLAIN, **look: Unpack[_Look]
+) -> Part:
+    return Part(centre_m=centre_m, half_m=half_m, colour=colour, finish=finish, label="vehicle", **look)
 
 
 def _painted(centre_m: Vector, half_m: Vector, colour: Colour, taper: Vector = (0.0, 0.0, 0.0)) -> Part:
@@ -27,8 +38,8 @@ def _glass(centre_m: Vector, half_m: Vector, taper: Vector = (0.0, 0.0, 0.0)) ->
 
 
 def _wheels(axle_m: tuple[float, float], track_m: float, radius_m: float) -> list[Part]:
-    look = {"shape": Shape.ELLIPSOID, "roughness": 0.9, "casts_shadow": False}
-    hub = {"shape": Shape.ELLIPSOID, "roughness": 0.3, "metallic": 0.9, "casts_shadow": False}
+    look: _Look = {"shape": Shape.ELLIPSOID, "roughness": 0.9, "casts_shadow": False}
+    hub: _Look = {"shape": Shape.ELLIPSOID, "roughness": 0.3, "metallic": 0.9, "casts_shadow": False}
     wheels = []
     for x_m in axle_m:
         for side in (-1, 1):

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from airshower.configs.presets import PRESETS
+from airshower.configs.presets import PRESETS, preset
+from airshower.configs.training import HELD_OUT_SEED
 from airshower.platform.progress import RunProgress, clock_words, show_progress
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ def evaluate(
     ] = None,
     clips: Annotated[int, typer.Option(min=2, metavar="N", help="Held-out scenes")] = 16,
     seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Seed of the first scene; training never uses 90000 and above")
-    ] = 90_000,
+        int,
+        typer.Option(
+            min=0, metavar="N", help=f"Seed of the first scene; training never uses {HELD_OUT_SEED} and above"
+        ),
+    ] = HELD_OUT_SEED,
     frames: Annotated[int, typer.Option(min=9, metavar="N", help="Frames per clip")] = 33,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Sampler steps; default: the model's")] = None,
     guidance: Annotated[
@@ -53,10 +57,12 @@ def evaluate(
     with prompts of six weathers and times of day, and scores the clips. Writes evaluation.json, evaluation.md and
     evaluation.png beside data/ (the scenes) and clips/ (the run with its gallery).
     """
+    from airshower.models.weights import model_folder
     from airshower.pipelines.evaluate import CLIPS, EvaluateSettings
     from airshower.pipelines.evaluate import evaluate as run
     from airshower.platform.gallery import write_gallery
 
+    model_folder(preset(model), weights)  # a wrong folder is known before minutes of rendering
     settings = EvaluateSettings(
         model=model,
         weights=weights,

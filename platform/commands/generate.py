@@ -6,6 +6,7 @@ in the manifest. The work itself is `airshower.pipelines.generate`.
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -89,6 +90,7 @@ def generate(
     overrides = overrides_from(clip)
     chosen = preset(model)
 
+    from airshower.models.weights import model_folder
     from airshower.pipelines.generate import GenerateSettings, RunError
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import output_folder, read_rows
@@ -96,6 +98,8 @@ def generate(
 
     rows = read_rows(specs, overrides=overrides, preset=chosen)
     folder = output_folder(rows, output)
+    if any(row.error is None for row in rows):
+        model_folder(chosen, weights)  # a wrong folder ends the call here, not each replica
     settings = GenerateSettings(
         preset=chosen, weights=weights, replicas=replicas, device=device, address=address, verbose=verbose
     )
@@ -108,8 +112,9 @@ def generate(
         print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
     except RunError as error:
-        write_gallery(folder)
-        print(f"airshower: {error}", file=sys.stderr)
+        if verbose:
+            traceback.print_exc()
+        print(f"airshower: {error} (what was done: {write_gallery(folder)})", file=sys.stderr)
         raise typer.Exit(1) from error
     print(summary_text(summary, write_gallery(folder)))
     if summary.failed:

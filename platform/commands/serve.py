@@ -71,7 +71,8 @@ def serve(
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
         with ray_session(address=address, verbose=verbose) as cluster:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has just set its own
+            for number in (signal.SIGINT, signal.SIGTERM):  # Ray has just set its own, and shells ignore INT after `&`
+                signal.signal(number, signal.default_int_handler)
             pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued)
             settings = ServiceSettings(
                 model=model,

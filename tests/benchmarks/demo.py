@@ -1,6 +1,6 @@
 """Runs the README's main job on a folder of examples and prints its time and its peak memory.
 
-python tests/benchmarks/demo.py EXAMPLES
+python tests/benchmarks/demo.py EXAMPLES [options of airshower generate]
 """
 
 import argparse
@@ -17,11 +17,11 @@ from process_memory import ProcessTreeMeter
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("examples", help="folder of specs")
-    options = parser.parse_args()
+    options, passed_on = parser.parse_known_args()
 
     begun_s = time.monotonic()
     with tempfile.TemporaryDirectory() as output:
-        command = [sys.executable, "-m", "airshower", "generate", options.examples, "--output", output]
+        command = [sys.executable, "-m", "airshower", "generate", options.examples, "--output", output, *passed_on]
         process = subprocess.Popen(command)
         with ProcessTreeMeter(process.pid) as meter:
             status = process.wait()

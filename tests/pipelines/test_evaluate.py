@@ -1,14 +1,17 @@
 """A perfect generator passes, one that ignores its controls fails, and what can't be evaluated is refused."""
 
+import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
-from airshower.pipelines.evaluate import EvaluateSettings, Material, control_scores
+from airshower.pipelines.evaluate import EvaluateSettings, Material, control_scores, evaluate
 from airshower.pipelines.evaluation.looks import LOOKS
 from airshower.pipelines.evaluation.probes import PROBES, HeldOutScene
 from airshower.pipelines.evaluation.scenes import Example
+from airshower.pipelines.events import RowDone
 
 FRAMES, HEIGHT, WIDTH = 9, 48, 64
 
@@ -78,3 +81,22 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_runs():
         EvaluateSettings(clips=1)
     with pytest.raises(ValueError, match="give --frames 9 or more"):
         EvaluateSettings(frames=5)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(600)  # every part of the project at once: a busy machine takes minutes
+def test_evaluates_the_shipped_model_from_rendering_to_report(tmp_path):
+    done = []
+    settings = EvaluateSettings(clips=2, fit_clips=2, frames=9, steps=1, device="cpu")
+    evaluation = evaluate(
+        settings, str(tmp_path), lambda event: done.append(event) if isinstance(event, RowDone) else None
+    )
+    assert len(done) == 2 * len(PROBES)
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    assert report["passed"] is evaluation.passed
+    assert report["model"]["name"] == "tiny-transfer"
+    assert [sum(row) for row in report["confusion"]] == [2] * len(LOOKS)
+    scores = {score["name"]: score for score in report["scores"]}
+    assert scores["depth: depth rank correlation"]["ground_truth"] > 0.8
+    assert f"| {scores['edge: edge F1']['mean']:.3g} |" in (tmp_path / "evaluation.md").read_text()
+    assert cv2.imread(str(tmp_path / "evaluation.png")).shape == (16 * (18 + 144 + 4), 2 * (256 + 4), 3)

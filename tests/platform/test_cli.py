@@ -18,11 +18,13 @@ from transformers import T5EncoderModel
 
 import airshower
 from airshower.configs.network import tiny_transfer_dit
+from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.models.dit.transformer import Transformer
 from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
 from airshower.models.training.initialisation import initialise
 from airshower.models.weights import save_transformer
+from airshower.pipelines.rows import read_rows
 from airshower.platform.cli import main
 from airshower.platform.clip_flags import clip_flags, overrides_from
 
@@ -144,7 +146,18 @@ def test_specs_become_clips_beside_rows_that_fail(call, tmp_path, untrained_mode
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "street.mp4").read_bytes()[:500])
     (tmp_path / "good.json").write_text('{"prompt": "rain", "video_path": "street.mp4", "vis": {}, "seed": 1}')
     (tmp_path / "bad.json").write_text('{"prompt": "fog", "video_path": "cut.mp4", "edge": {}}')
-    settings = ("--weights", str(untrained_model), "--max-frames", "5", "--num-steps", "1", "--seed", "7")
+    settings = (
+        "--weights",
+        str(untrained_model),
+        "--replicas",
+        "1",
+        "--max-frames",
+        "5",
+        "--num-steps",
+        "1",
+        "--seed",
+        "7",
+    )
     code, summary, errors = call("generate", str(tmp_path), "-o", str(tmp_path / "run"), *settings)
     assert code == 1
     assert re.match(
@@ -180,6 +193,23 @@ def test_ctrl_c_stops_cleanly_with_130(tmp_path, untrained_model):
     assert process.wait(timeout=60) == 130
     assert lines[-1] == f"airshower: stopped after 0 of 1 clips: see {tmp_path}/run/index.html\n"
     assert "Traceback" not in "".join(lines)
+
+
+def test_sample_scenes_are_rows_that_can_be_read(call, tmp_path):
+    shape = ("--frames", "3", "--size", "64x48", "--weather", "rain")
+    code, summary, _ = call("data", "sample", str(tmp_path / "scenes"), "--clips", "2", "--seed", "5", *shape)
+    assert code == 0
+    assert summary.startswith("2 scenes in 0:0")
+    rows = read_rows([str(tmp_path / "scenes")], overrides={}, preset=tiny_transfer())
+    assert [row.error for row in rows] == [None, None]
+    assert [frame.width for frame in av.open(str(rows[0].spec.video_path)).decode(video=0)] == [64, 64, 64]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--size", "big"), ("--size", "63x48"), ("--weather", "lava")])
+def test_wrong_sample_settings_end_with_2_and_one_line(call, tmp_path, flag, value):
+    code, _, errors = call("data", "sample", str(tmp_path / "scenes"), flag, value)
+    assert code == 2
+    assert re.fullmatch(rf"airshower: .*{value[:2]}.*\n", errors), errors
 
 
 def test_schema_is_the_row_formats(call):

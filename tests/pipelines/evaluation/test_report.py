@@ -16,7 +16,7 @@ def evaluation(*scores: Score) -> Evaluation:
     confusion = Confusion(looks=LOOKS, counts=DIAGONAL)
     return Evaluation(
         settings={"clips": 2},
-        model={"name": "tiny-transfer"},
+        model={"name": "tiny-transfer", "sha256": "0123456789abcdef"},
         scores=scores,
         confusion=confusion,
         confusion_ground_truth=confusion,

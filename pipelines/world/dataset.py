@@ -1,0 +1,159 @@
+"""Write sample-world clips to disk: videos of every buffer, camera parameters, light, and a row to generate from.
+
+Layout with one view: DIR/NAME/{rgb,depth,seg,edge,normal,base_colour,roughness,metallic,hdmap}.mp4, environment.npz,
+cameras.json, and DIR/NAME.json in the public Transfer2.5 fields. With several views the videos move to DIR/NAME/VIEW/
+and every view gets its own DIR/NAME_VIEW.json. Depth is also kept in metres (depth.npz). Existing files are
+overwritten.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airshower.models.control_maps import edge_map
+from airshower.pipelines.media import write_video
+from airshower.pipelines.world.camera import Camera, front_camera, seven_camera_rig
+from airshower.pipelines.world.caption import caption
+from airshower.pipelines.world.controls import depth_control, normal_image, segmentation_control
+from airshower.pipelines.world.hdmap import render_hdmap
+from airshower.pipelines.world.light import environment_light
+from airshower.pipelines.world.posed import camera_poses, frame_times_s
+from airshower.pipelines.world.render import Render, render
+from airshower.pipelines.world.scene import Scene, sample_scene
+
+PICTURE_CRF, LABEL_CRF = 14, 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipShape:
+    """Size and speed of the clips to write."""
+
+    frames: int
+    fps: float
+    height: int
+    width: int
+    supersample: int = 2
+
+    def __post_init__(self) -> None:
+        if self.height % 2 or self.width % 2:
+            raise ValueError(
+                f"clip {self.height}x{self.width}: both sides must be even, or yuv420p video cannot hold them"
+            )
+
+
+def _grey(value: Tensor) -> Tensor:
+    return value[..., None].expand(*value.shape, 3)
+
+
+def _write_view(folder: Path, scene: Scene, camera: Camera, shape: ClipShape, device: str | torch.device) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    size: dict[str, Any] = {"frames": shape.frames, "fps": shape.fps, "height": shape.height, "width": shape.width}
+    clip: Render = render(scene, camera, **size, device=device, supersample=shape.supersample)
+    videos = {
+        "rgb": clip.rgb,
+        "depth": depth_control(clip.depth_m),
+        "normal": normal_image(clip.normal),
+        "base_colour": clip.base_colour,
+        "roughness": _grey(clip.roughness),
+        "metallic": _grey(clip.metallic),
+    }
+    # Labels are read back by colour, so they keep more detail than pictures need.
+    crisp = {
+        "seg": segmentation_control(clip.segmentation),
+        "edge": torch.from_numpy(edge_map(clip.rgb.cpu().numpy(), "medium")),
+        "hdmap": render_hdmap(scene, camera, **size),
+    }
+    for name, frames in videos.items():
+        write_video(folder / f"{name}.mp4", frames.cpu().numpy(), shape.fps, crf=PICTURE_CRF)
+    for name, frames in crisp.items():
+        write_video(folder / f"{name}.mp4", frames.cpu().numpy(), shape.fps, crf=LABEL_CRF)
+    np.savez_compressed(folder / "depth.npz", depth_m=clip.depth_m.half().cpu().numpy())
+
+
+def camera_parameters(scene: Scene, camera: Camera, shape: ClipShape) -> dict[str, object]:
+    """Pinhole intrinsics in pixels and camera-to-world matrices (OpenCV axes, metres), one per frame."""
+    origin, axes = camera_poses(scene, camera, frame_times_s(shape.frames, shape.fps, 0.0))
+    matrices = torch.eye(4, dtype=torch.float64).repeat(shape.frames, 1, 1)
+    matrices[:, :3, :3], matrices[:, :3, 3] = axes.permute(2, 1, 0), origin.T
+    focal = camera.focal_px(shape.width)
+    return {
+        "fov_deg": camera.fov_deg,
+        "intrinsics_px": {"fx": focal, "fy": focal, "cx": shape.width / 2, "cy": shape.height / 2},
+        "camera_to_world": matrices.tolist(),
+    }
+
+
+def row_spec(name: str, prompt: str, folder: str) -> dict[str, object]:
+    """A generation row in the public Transfer2.5 fields, with paths relative to the dataset's directory."""
+    controls = {key: {"control_path": f"{folder}/{key}.mp4", "control_weight": 1.0} for key in ("depth", "seg", "edge")}
+    return {
+        "name": name,
+        "prompt": prompt,
+        "video_path": f"{folder}/rgb.mp4",
+        **controls,
+        "vis": {"control_weight": 1.0},
+    }
+
+
+def _cameras(views: Sequence[str]) -> dict[str, Camera]:
+    known = {"front": front_camera(), **seven_camera_rig()}
+    unknown = [view for view in views if view not in known]
+    if unknown or not views:
+        raise ValueError(f"views {list(views)}: choose at least one, each from {', '.join(known)}")
+    return {view: known[view] for view in views}
+
+
+def write_dataset(
+    directory: str | Path,
+    *,
+    clips: int,
+    seed: int,
+    frames: int,
+    fps: float,
+    height: int,
+    width: int,
+    views: Sequence[str] = ("front",),
+    weather: str | None = None,
+    time_of_day: str | None = None,
+    device: str | torch.device = "cpu",
+    supersample: int = 2,
+) -> Iterator[str]:
+    """Write `clips` scenes with seeds from `seed` on and yield each clip's name once all its files are there.
+
+    Raises ValueError for unknown views, weathers, times and odd sizes, OSError where the directory can't be written.
+    """
+    shape = ClipShape(frames=frames, fps=fps, height=height, width=width, supersample=supersample)
+    cameras, root = _cameras(views), Path(directory)
+    for number in range(clips):
+        scene = sample_scene(seed + number, weather=weather, time_of_day=time_of_day)
+        name = f"street_{seed + number:05d}"
+        _write_clip(root, name, scene, cameras, shape, device)
+        yield name
+
+
+def _write_clip(
+    root: Path, name: str, scene: Scene, cameras: dict[str, Camera], shape: ClipShape, device: str | torch.device
+) -> None:
+    alone = len(cameras) == 1
+    (root / name).mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(root / name / "environment.npz", radiance=environment_light(scene).numpy())
+    parameters = {
+        "seed": scene.seed,
+        "weather": scene.weather,
+        "time_of_day": scene.time_of_day,
+        "fps": shape.fps,
+        "cameras": {view: camera_parameters(scene, camera, shape) for view, camera in cameras.items()},
+    }
+    (root / name / "cameras.json").write_text(json.dumps(parameters))
+    for view, camera in cameras.items():
+        folder = name if alone else f"{name}/{view}"
+        _write_view(root / folder, scene, camera, shape, device)
+        row_name = name if alone else f"{name}_{view}"
+        row = row_spec(row_name, caption(scene), folder)
+        (root / f"{row_name}.json").write_text(json.dumps(row, indent=2) + "\n")

@@ -1,0 +1,43 @@
+"""`airshower evaluate`: what it can't do is said at once, and the table says which criteria are met."""
+
+import pytest
+from rich.console import Console
+
+from airshower.pipelines.evaluation.looks import LOOKS, Confusion
+from airshower.pipelines.evaluation.report import Evaluation, Score
+from airshower.platform.cli import main
+from airshower.platform.commands.evaluate import confusion_table, score_table
+
+
+def test_wrong_weights_are_one_line_before_anything_is_rendered(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--weights", str(tmp_path), "--output", str(tmp_path / "out")])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_table_tells_met_from_missed():
+    confusion = Confusion(looks=LOOKS, counts=tuple((3, 0, 0, 0, 0, 0) for _ in LOOKS))
+    evaluation = Evaluation(
+        settings={},
+        model={"name": "tiny-transfer", "sha256": "0" * 64},
+        scores=(
+            Score(name="edge: edge F1", values=(0.5, 0.7), shuffled=(0.1, 0.1), wanted=">= 3x", passed=True),
+            Score(name="vis: blur SSIM", values=(0.7,), wanted=">= 0.8", passed=False),
+        ),
+        confusion=confusion,
+        confusion_ground_truth=confusion,
+        seconds=1.0,
+    )
+    console = Console(width=120, record=True)
+    console.print(score_table(evaluation), confusion_table(evaluation.confusion))
+    lines = [
+        [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")]
+        for line in console.export_text().splitlines()
+    ]
+    assert ["edge: edge F1", "0.6", "0.1", "", ">= 3x", "yes"] in lines
+    assert ["vis: blur SSIM", "0.7", "", "", ">= 0.8", "NO"] in lines
+    assert ["rain day", "3", "·", "·", "·", "·", "·"] in lines

@@ -1,0 +1,271 @@
+"""The service as a user meets it: the real command in its own process, real HTTP, the tiny model's classes."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+from transformers import T5EncoderModel
+
+from airshower.actors.replica import Replica
+from airshower.actors.text_encoder import TextEncoder
+from airshower.cluster.packing import unpack_frames
+from airshower.configs.network import tiny_transfer_dit
+from airshower.configs.presets import tiny_transfer
+from airshower.configs.spec import ClipSpec
+from airshower.models.dit.transformer import Transformer
+from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
+from airshower.models.weights import save_transformer
+from airshower.pipelines.media import read_video, write_video
+from airshower.pipelines.prepare import prepare_clip
+
+pytestmark = pytest.mark.cluster
+
+TIMEOUT_S = 120  # of one wait; a loaded machine starts Ray slowly
+MIB = 1 << 20
+
+
+class Service:
+    """A running `airshower serve`."""
+
+    def __init__(self, folder: Path, weights: Path) -> None:
+        self.clips = folder / "clips"
+        self.weights = weights
+        self.clips.mkdir()
+        y, x = np.mgrid[0:144, 0:144]
+        frames = np.stack([np.stack([x + 9 * t, y, x ^ y], axis=-1) % 256 for t in range(5)]).astype(np.uint8)
+        write_video(self.clips / "input.mp4", frames, 10)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        options = {
+            "--weights": weights,
+            "--work-dir": folder / "work",
+            "--port": self.port,
+            "--max-replicas": 1,
+            "--allow-path": self.clips,
+            "--max-queued": 2,
+            "--max-upload-mib": 1,
+            "--device": "cpu",
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "airshower",
+            "serve",
+            *(str(word) for pair in options.items() for word in pair),
+        ]
+        # Its own session: what it leaves behind can be told from everything else on the machine.
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT_S)
+
+    def post(self, **spec) -> httpx.Response:
+        defaults = {"prompt": "rain", "edge": {}, "num_steps": 2, "video_path": str(self.clips / "input.mp4")}
+        return self.http.post("/v1/videos", json=defaults | spec)
+
+    def follow(self, video_id: str, until=("done", "failed")) -> list[dict]:
+        """All states seen until one of `until`."""
+        seen = [self.http.get(f"/v1/videos/{video_id}").json()]
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while seen[-1]["status"] not in until:
+            assert time.monotonic() < deadline_s, seen[-1]
+            time.sleep(0.1)
+            seen.append(self.http.get(f"/v1/videos/{video_id}").json())
+        return seen
+
+    def processes(self) -> list[str]:
+        """Command lines of all live processes of the service's session."""
+        lines = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.process.pid and state != "Z":
+                    lines.append(f"{stat.parent.name} {(stat.parent / 'cmdline').read_text()}")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has just ended
+        return lines
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    weights = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    save_transformer(Transformer(tiny_transfer_dit()), weights / "transformer")
+    autoencoder = AutoencoderKLWan(base_dim=8, z_dim=16, dim_mult=[1, 2, 2, 2], num_res_blocks=1)
+    autoencoder.save_pretrained(weights / "autoencoder")
+    tokenizer = word_tokenizer(["rain", "snow"])
+    WordEncoder(tokenizer, T5EncoderModel(tiny_t5_config(len(tokenizer)))).save(weights / "text_encoder")
+
+    service = Service(tmp_path_factory.mktemp("service"), weights)
+    try:
+        assert "is ready at" in service.process.stdout.readline()
+        yield service
+    finally:
+        if service.process.poll() is None:
+            os.killpg(service.process.pid, signal.SIGKILL)
+
+
+def test_healthy_once_a_replica_is_ready(service):
+    health = service.http.get("/healthz")
+    assert health.status_code == 200
+    assert health.json() == {"ready": True, "replicas": 1, "unfinished": 0}
+    (model,) = service.http.get("/v1/models").json()["models"]
+    assert (model["name"], model["controls"]) == ("tiny-transfer", ["edge", "vis", "depth", "seg"])
+
+
+def test_posted_row_becomes_the_video_that_the_replica_makes(service, tmp_path):
+    answer = service.post(name="street", num_steps=20, seed=7)
+    assert answer.status_code == 202, answer.text
+    queued = answer.json()
+    assert queued["status"] == "queued"
+    early = service.http.get(f"{queued['links']['self']}/content")
+    assert early.status_code == 409
+    assert early.json()["error"].endswith("ask again when it is done")
+
+    seen = service.follow(queued["id"])
+    done = seen[-1]
+    assert done["status"] == "done", done["error"]
+    progress = [video["progress"] for video in seen]
+    assert progress == sorted(progress)
+    assert any(0 < fraction < 1 for fraction in progress)
+    assert progress[-1] == 1
+
+    spec = ClipSpec.model_validate(done["spec"])
+    preset = tiny_transfer()
+    text = TextEncoder(preset, str(service.weights))
+    replica = Replica(preset, str(service.weights))
+    clip = replica.generate(spec, prepare_clip(spec), text.encode("rain"), text.encode(spec.negative_prompt))
+    frames = unpack_frames(clip.frames)
+    assert done["frames_sha256"] == hashlib.sha256(frames.tobytes()).hexdigest()
+
+    content = service.http.get(done["links"]["content"])
+    assert content.headers["content-type"] == "video/mp4"
+    (tmp_path / "got.mp4").write_bytes(content.content)
+    got = read_video(str(tmp_path / "got.mp4"))
+    assert (got.frames.shape, got.fps) == (frames.shape, 10)
+    assert np.abs(got.frames.astype(int) - frames).mean() < 12  # noise, encoded with loss
+    assert service.http.get(done["links"]["control_edge"]).content[4:8] == b"ftyp"
+    record = service.http.get(done["links"]["record"]).json()
+    assert (record["name"], record["frames_sha256"]) == ("street", done["frames_sha256"])
+    assert service.http.get("/v1/videos").json()["videos"][0]["id"] == done["id"]
+
+    assert service.http.delete(done["links"]["self"]).status_code == 204
+    assert service.http.get(done["links"]["self"]).status_code == 404
+
+
+def test_uploads_are_used_and_their_names_are_not(service):
+    video = (service.clips / "input.mp4").read_bytes()
+    spec = {"prompt": "snow", "edge": {"control_weight": 0.5}, "vis": {}, "num_steps": 2}
+    files = {"video": ("../../../etc/evil.mp4", video), "edge": ("C:\\edge.mp4", video)}
+    answer = service.http.post("/v1/videos", data={"spec": json.dumps(spec)}, files=files)
+    assert answer.status_code == 202, answer.text
+    done = service.follow(answer.json()["id"])[-1]
+    assert done["status"] == "done", done["error"]
+    assert done["spec"]["name"] == done["id"]
+    assert done["spec"]["edge"]["control_path"].endswith(f"{done['id']}/uploads/edge.mp4")
+    assert {"content", "control_edge", "control_vis", "record"} < set(done["links"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        ({"guidance": 9}, "guidance 9 "),
+        ({"promt": "rain"}, "did you mean 'prompt'"),
+        ({"edge": {}, "depth": {}}, "depth"),
+        ({"video_path": "/etc/hostname"}, "video_path: '/etc/hostname' is a path this server may not read"),
+        ({"video_path": "https://host/a.mp4"}, "video_path: 'https://host/a.mp4' is a URL this server may not read"),
+        ({"prompt": None, "prompt_path": "/etc/hostname"}, "prompt_path: '/etc/hostname' is a path this server"),
+    ],
+)
+def test_bad_row_is_refused_with_one_line(service, spec, line):
+    answer = service.post(**spec)
+    assert answer.status_code == 422
+    assert line in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+    assert "request.json" not in answer.json()["error"]
+
+
+def test_other_refusals(service):
+    assert service.http.get("/v1/videos/none").status_code == 404
+    assert "unknown" in service.http.get("/v1/videos/none/content").json()["error"]
+    assert service.http.post("/v1/videos", content=b"x", headers={"content-type": "text/plain"}).status_code == 415
+    large = service.http.post("/v1/videos", data={"spec": "{}"}, files={"video": b"x" * (2 * MIB)})
+    assert large.status_code == 413
+    assert f"{MIB} bytes" in large.json()["error"]
+    assert service.http.get("/v1/videos/none").json().keys() == {"error"}
+
+
+def test_failed_video_says_why(service):
+    answer = service.http.post(
+        "/v1/videos", data={"spec": json.dumps({"prompt": "rain", "edge": {}})}, files={"video": b"no video" * 99}
+    )
+    failed = service.follow(answer.json()["id"])[-1]
+    assert (failed["status"], failed["error"]["stage"]) == ("failed", "prepare")
+    content = service.http.get(f"{failed['links']['self']}/content")
+    assert content.status_code == 422
+    assert failed["error"]["message"] in content.json()["error"]
+
+
+def test_full_queue_lost_replica_and_deletion(service):
+    first, second = (service.post(num_steps=1000).json()["id"] for _ in range(2))
+    refused = service.post()
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) > 0
+
+    while service.http.get(f"/v1/videos/{first}").json()["progress"] == 0:
+        time.sleep(0.1)
+    assert (
+        service.http.delete(f"/v1/videos/{first}").status_code == 204
+    )  # stops the generation, which frees the replica
+    while service.http.get(f"/v1/videos/{second}").json()["progress"] == 0:
+        time.sleep(0.1)
+    assert service.http.delete(f"/v1/videos/{second}").status_code == 204
+
+    video_id = service.post(num_steps=60).json()["id"]
+    while service.http.get(f"/v1/videos/{video_id}").json()["progress"] == 0:
+        time.sleep(0.1)
+    (replica,) = [line for line in service.processes() if "ServeReplica:airshower:generator" in line]
+    os.kill(int(replica.split()[0]), signal.SIGKILL)
+    assert service.follow(video_id)[-1]["status"] == "done"
+
+
+def test_interface_is_described(service):
+    document = service.http.get("/openapi.json").json()
+    assert service.http.get("/docs").status_code == 200
+    body = document["paths"]["/v1/videos"]["post"]["requestBody"]["content"]
+    assert {"prompt", "edge", "seed"} < set(body["application/json"]["schema"]["properties"])
+    assert {"spec", "video", "mask_seg"} < set(body["multipart/form-data"]["schema"]["properties"])
+
+    def references(node):
+        if isinstance(node, dict):
+            yield from [node["$ref"]] if "$ref" in node else []
+            node = list(node.values())
+        if isinstance(node, list):
+            for item in node:
+                yield from references(item)
+
+    for reference in references(document):
+        folder, kind, name = reference.removeprefix("#/").split("/")
+        assert name in document[folder][kind]
+
+
+def test_interrupt_ends_everything(service):
+    """The last test: after it the service is gone."""
+    unfinished = service.post(num_steps=1000).json()["id"]
+    service.process.send_signal(signal.SIGINT)
+    assert service.process.wait(TIMEOUT_S) == 0
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while service.processes() and time.monotonic() < deadline_s:
+        time.sleep(0.2)
+    assert service.processes() == []
+    record = service.clips.parent / "work" / "videos" / unfinished / "job.json"
+    assert json.loads(record.read_text())["status"] in ("queued", "running")

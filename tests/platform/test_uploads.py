@@ -1,0 +1,74 @@
+import asyncio
+import json
+
+import pytest
+
+from airshower.platform.uploads import BodyError, BodyTooLargeError, form_spec, json_spec, with_files
+
+SPEC = {"prompt": "rain", "edge": {"control_weight": 0.5}}
+
+
+def part(name, content, filename=None):
+    file = f'; filename="{filename}"' if filename else ""
+    return f'--cut\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + content + b"\r\n"
+
+
+def read(folder, *parts, end=b"--cut--\r\n", limit_bytes=10_000_000):
+    body = b"".join(parts) + end
+
+    async def pieces():
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    return asyncio.run(form_spec(pieces(), "multipart/form-data; boundary=cut", folder, limit_bytes))
+
+
+def test_files_are_stored_whole_under_our_own_names(tmp_path):
+    video, mask = bytes(range(256)) * 20, b"--cut is no boundary in here"
+    spec = part("spec", json.dumps(SPEC).encode())
+    spec, files = read(tmp_path, part("video", video, "../../evil.mp4"), spec, part("mask_edge", mask, "m"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mask_edge.mp4", "video.mp4"]
+    assert files["video"].read_bytes() == video
+    filled = with_files(spec, files)
+    assert filled["video_path"] == str(tmp_path / "video.mp4")
+    assert filled["edge"] == {"control_weight": 0.5, "mask_path": str(tmp_path / "mask_edge.mp4")}
+    assert spec == SPEC
+
+
+@pytest.mark.parametrize(
+    ("parts", "end", "line"),
+    [
+        ([part("video", b"x", "v")], b"--cut--\r\n", "spec: the form has no such part"),
+        ([part("spec", b"{}"), part("vidoe", b"x", "v")], b"--cut--\r\n", "'vidoe' is no part of this form"),
+        ([part("spec", b"{}"), part("spec", b"{}")], b"--cut--\r\n", "'spec' is in the form twice"),
+        ([part("spec", b"[1]")], b"--cut--\r\n", "spec: a list, not a JSON object"),
+        ([part("spec", b"{,}")], b"--cut--\r\n", "spec: not JSON"),
+        ([part("spec", b"[" * 200_000)], b"--cut--\r\n", "spec: not JSON"),
+        ([part("spec", b"{}"), part("video", b"x" * 3000, "v")], b"", "the form ends before its last boundary"),
+    ],
+)
+def test_a_form_that_is_no_request_is_one_line(tmp_path, parts, end, line):
+    with pytest.raises(BodyError, match=line):
+        read(tmp_path, *parts, end=end)
+
+
+def test_limits(tmp_path):
+    with pytest.raises(BodyTooLargeError, match="larger than 5000 bytes"):
+        read(tmp_path, part("video", b"x" * 6000, "v"), limit_bytes=5000)
+    with pytest.raises(BodyTooLargeError, match="spec is larger"):
+        read(tmp_path, part("spec", b" " * 2_000_000))
+
+    async def endless():
+        while True:
+            yield b" " * 100_000
+
+    with pytest.raises(BodyTooLargeError, match="spec is larger"):
+        asyncio.run(json_spec(endless()))
+
+
+def test_a_field_is_named_or_uploaded_not_both(tmp_path):
+    with pytest.raises(BodyError, match=r"^edge.control_path: named in the spec and uploaded as 'edge'"):
+        with_files({"edge": {"control_path": "/a.mp4"}}, {"edge": tmp_path / "edge.mp4"})
+    with pytest.raises(BodyError, match=r"^edge: a str, not a JSON object"):
+        with_files({"edge": "yes"}, {"edge": tmp_path / "edge.mp4"})
+    assert with_files({}, {"vis": tmp_path / "v"}) == {"vis": {"control_path": str(tmp_path / "v")}}
