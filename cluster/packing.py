@@ -1,6 +1,7 @@
 """Lossless packing of frames for the way between processes: difference to the previous frame, then zstd.
 
-Differences wrap modulo 256, so unpacking gives back every byte. Meant for transport, not for keeping: players can't read it.
+Differences wrap modulo 256, so unpacking gives back every byte. Meant for transport, not for keeping: players can't
+read it.
 """
 
 import numpy as np

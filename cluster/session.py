@@ -2,7 +2,8 @@
 
 Assumes that `airshower` is importable on every node (installed, or shipped by `ray job submit --working-dir`).
 Deliberately does not start multi-node clusters and does not choose pool sizes; it only says what the cluster has.
-Ray reads much of its environment when it is imported, so here it is imported only after that is set.
+Ray reads much of its environment when it is imported, so here it is imported only after that is set; a program that
+imports Ray elsewhere calls `set_ray_environment` before.
 """
 
 import logging
@@ -59,7 +60,7 @@ def ray_session(
     `address` None means RAY_ADDRESS (set inside `ray job submit`) or else a local cluster, with `local_cpus` CPUs
     (None: all). A dataset in which nothing moves for `stall_timeout_s` fails. Raises ClusterError.
     """
-    _set_environment(verbose)
+    set_ray_environment(verbose=verbose)
     import ray
 
     owned = not ray.is_initialized()
@@ -74,8 +75,8 @@ def ray_session(
             ray.shutdown()
 
 
-def _set_environment(verbose: bool) -> None:
-    """Sets what the user has not set."""
+def set_ray_environment(*, verbose: bool) -> None:
+    """Sets those of Ray's environment variables that the user has not set."""
     for name, value in (_ENVIRONMENT if verbose else _ENVIRONMENT | _QUIET_ENVIRONMENT).items():
         os.environ.setdefault(name, value)
 

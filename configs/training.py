@@ -23,9 +23,7 @@ class WorldClips:
 
     def __post_init__(self) -> None:
         if self.clips < 1 or self.seed + self.clips > HELD_OUT_SEED:
-            raise ValueError(
-                f"{self.clips} clips from seed {self.seed}: need one or more, all below {HELD_OUT_SEED}"
-            )
+            raise ValueError(f"{self.clips} clips from seed {self.seed}: need one or more, all below {HELD_OUT_SEED}")
         if self.frames % 4 != 1 or self.height % 16 or self.width % 16:
             raise ValueError(
                 f"clips of {self.frames} x {self.height} x {self.width}: expected 4k+1 frames, sides of 16k"

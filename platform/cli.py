@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import airshower
+from airshower.cluster.session import set_ray_environment
 from airshower.platform.commands.data import data_app
 from airshower.platform.commands.evaluate import evaluate
 from airshower.platform.commands.generate import generate
@@ -57,6 +58,7 @@ app.add_typer(spec_app, name="spec")
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command line (that of the process by default) and exits with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    set_ray_environment(verbose="--verbose" in arguments)  # before a command imports Ray
     sys.exit(_run(arguments))
 
 

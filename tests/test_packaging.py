@@ -1,13 +1,18 @@
-"""The layout does what it promises: the standard library's `platform` stays itself, and a wheel holds every layer.
+"""The layout does what it promises: the standard library's `platform` stays itself, a wheel holds every layer, and what
+is imported is declared.
 
-Each check runs in a process of its own with the repository's root as working directory, where a `platform/__init__.py`
-would break Python.
+Checks that import run in a process of their own with the repository's root as working directory, where a
+`platform/__init__.py` would break Python.
 """
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -71,3 +76,49 @@ def test_a_wheel_holds_every_file_of_every_layer(tmp_path):
     files = [path for name in FOLDERS for path in (tmp_path / name).rglob("*") if path.is_file()]
     expected = {f"airshower/{path.relative_to(tmp_path).as_posix()}" for path in files}
     assert packed == expected | {"airshower/__init__.py", "airshower/__main__.py", "airshower/py.typed"}
+
+
+def distribution(requirement: str) -> str:
+    """The normalised name in a requirement such as ray[data]>=2.55."""
+    (name,) = re.match(r"([A-Za-z0-9._-]+)", requirement).groups()
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported_packages(folder: Path) -> set[str]:
+    """Top-level names of everything that a folder's files import from outside, also inside functions."""
+    files = list(folder.rglob("*.py"))
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            found |= {name.partition(".")[0] for name in names}
+    return found - sys.stdlib_module_names - {"airshower", "tests", *(file.stem for file in files)}
+
+
+def test_every_import_is_declared_and_every_dependency_is_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    core = {distribution(requirement) for requirement in project["project"]["dependencies"]}
+    dev = {distribution(requirement) for requirement in project["dependency-groups"]["dev"]}
+    owners = packages_distributions()
+
+    def distributions(*folders: str) -> set[str]:
+        names = set().union(*(imported_packages(ROOT / folder) for folder in folders))
+        return {distribution(owners[name][0]) if name in owners else f"{name} (not installed)" for name in names}
+
+    used = distributions(*FOLDERS)
+    assert used - core == set()
+    assert core - used == {"s3fs"}  # fsspec loads it by name
+    assert distributions("tests") - core - dev == set()
+
+
+def test_what_is_pinned_is_what_may_be_installed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line[0] != "#")
+    pinned = {distribution(name): version for name, version in pins.items()}
+    for requirement in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]:
+        least = re.search(r">=([\d.]+)", requirement)
+        bound, tested = (
+            tuple(map(int, re.findall(r"\d+", text))) for text in (least[1], pinned[distribution(requirement)])
+        )
+        assert tested >= bound, requirement

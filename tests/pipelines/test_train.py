@@ -21,9 +21,14 @@ SHORT = Optimisation(steps=3, batch=2, learning_rate=1e-3, warmup_steps=1)
 
 @pytest.fixture(scope="module")
 def cluster():
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as environment:
+        # How often Ray Train's controller looks at its ranks: every report waits for the next time.
+        environment.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+        ray.init(
+            address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20
+        )
+        yield
+        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,9 @@ def test_the_result_generates(trained):
     preset = transfer_preset()
     random = np.random.default_rng(0)
     frames = random.integers(0, 255, (5, 32, 48, 3), np.uint8)
-    spec = ClipSpec.model_validate({"name": "a", "prompt": "a red car", "video_path": "a.mp4", "edge": {}, "num_steps": 2})
+    spec = ClipSpec.model_validate(
+        {"name": "a", "prompt": "a red car", "video_path": "a.mp4", "edge": {}, "num_steps": 2}
+    )
     prepared = PreparedClip(
         fps=24, frames=5, height=32, width=48, input_height=32, input_width=48,
         input_frames=None, controls={"edge": pack_frames(frames)}, masks={},

@@ -12,18 +12,10 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
-from diffusers import AutoencoderKLWan
-from transformers import T5EncoderModel
 
 import airshower
-from airshower.configs.network import tiny_transfer_dit
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import CONTROLS, ClipSpec
-from airshower.models.dit.transformer import Transformer
-from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
-from airshower.models.training.initialisation import initialise
-from airshower.models.weights import save_transformer
 from airshower.pipelines.rows import read_rows
 from airshower.platform.cli import main
 from airshower.platform.clip_flags import clip_flags, overrides_from
@@ -115,20 +107,6 @@ def test_rows_that_all_fail_end_with_1_a_summary_and_a_gallery(call, tmp_path):
     assert "\x1b" not in summary + errors
 
 
-@pytest.fixture(scope="module")
-def untrained_model(tmp_path_factory) -> Path:
-    """A folder of weights with random values."""
-    folder = tmp_path_factory.mktemp("model")
-    shape = {"base_dim": 8, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1, "temperal_downsample": [False, True, True]}
-    AutoencoderKLWan(z_dim=16, **shape).save_pretrained(folder / "autoencoder")
-    tokenizer = word_tokenizer(["rain", "fog"])
-    WordEncoder(tokenizer, T5EncoderModel(tiny_t5_config(len(tokenizer)))).save(folder / "text_encoder")
-    network = Transformer(tiny_transfer_dit())
-    initialise(network, torch.Generator().manual_seed(0))
-    save_transformer(network, folder / "transformer")
-    return folder
-
-
 def write_street(path: Path, frames: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -141,14 +119,14 @@ def write_street(path: Path, frames: int) -> None:
 
 
 @pytest.mark.cluster
-def test_specs_become_clips_beside_rows_that_fail(call, tmp_path, untrained_model):
+def test_specs_become_clips_beside_rows_that_fail(call, tmp_path, random_model):
     write_street(tmp_path / "street.mp4", frames=9)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "street.mp4").read_bytes()[:500])
     (tmp_path / "good.json").write_text('{"prompt": "rain", "video_path": "street.mp4", "vis": {}, "seed": 1}')
     (tmp_path / "bad.json").write_text('{"prompt": "fog", "video_path": "cut.mp4", "edge": {}}')
     settings = (
         "--weights",
-        str(untrained_model),
+        str(random_model),
         "--replicas",
         "1",
         "--max-frames",
@@ -170,20 +148,11 @@ def test_specs_become_clips_beside_rows_that_fail(call, tmp_path, untrained_mode
 
 
 @pytest.mark.cluster
-def test_ctrl_c_stops_cleanly_with_130(tmp_path, untrained_model):
+def test_ctrl_c_stops_cleanly_with_130(tmp_path, random_model):
     write_street(tmp_path / "street.mp4", frames=33)
     (tmp_path / "row.json").write_text('{"prompt": "rain", "video_path": "street.mp4", "edge": {}, "num_steps": 1000}')
-    command = [
-        sys.executable,
-        "-m",
-        "airshower",
-        "generate",
-        "row.json",
-        "-o",
-        "run",
-        "--weights",
-        str(untrained_model),
-    ]
+    words = f"-m airshower generate row.json -o run --weights {random_model}"
+    command = [sys.executable, *words.split()]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     lines = []
     for line in process.stderr or ():

@@ -13,19 +13,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import torch
-from diffusers import AutoencoderKLWan
-from transformers import T5EncoderModel
 
 from airshower.actors.replica import Replica
 from airshower.actors.text_encoder import TextEncoder
 from airshower.cluster.packing import unpack_frames
-from airshower.configs.network import tiny_transfer_dit
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
-from airshower.models.dit.transformer import Transformer
-from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
-from airshower.models.weights import save_transformer
 from airshower.pipelines.media import read_video, write_video
 from airshower.pipelines.prepare import prepare_clip
 
@@ -96,16 +89,8 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    weights = tmp_path_factory.mktemp("weights")
-    torch.manual_seed(0)
-    save_transformer(Transformer(tiny_transfer_dit()), weights / "transformer")
-    autoencoder = AutoencoderKLWan(base_dim=8, z_dim=16, dim_mult=[1, 2, 2, 2], num_res_blocks=1)
-    autoencoder.save_pretrained(weights / "autoencoder")
-    tokenizer = word_tokenizer(["rain", "snow"])
-    WordEncoder(tokenizer, T5EncoderModel(tiny_t5_config(len(tokenizer)))).save(weights / "text_encoder")
-
-    service = Service(tmp_path_factory.mktemp("service"), weights)
+def service(tmp_path_factory, random_model):
+    service = Service(tmp_path_factory.mktemp("service"), random_model)
     try:
         assert "is ready at" in service.process.stdout.readline()
         yield service
