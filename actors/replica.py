@@ -7,7 +7,7 @@ row's video does not depend on how many replicas share the machine.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,7 +92,7 @@ class Replica:
 class _ClipInputs:
     """The unpacked inputs of a clip, padded to whole chunks."""
 
-    def __init__(self, prepared: PreparedClip, length: int, weights: dict[Control, float]) -> None:
+    def __init__(self, prepared: PreparedClip, length: int, weights: Mapping[str, float]) -> None:
         def padded(packed: dict[Control, PackedFrames]) -> dict[Control, np.ndarray]:
             return {key: pad_by_reversal(unpack_frames(frames), length) for key, frames in packed.items()}
 

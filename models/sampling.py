@@ -43,7 +43,7 @@ def guided_velocity(
     mask = conditions.given_mask_B1TYX
     model_input = mask * conditions.given_BCTYX + (1 - mask) * x_BCTYX
     timesteps = torch.full((x_BCTYX.shape[0], 1), timestep, device=x_BCTYX.device)
-    dtype = net.x_embedder.proj[1].weight.dtype
+    dtype = net.dtype
 
     def velocity(text_BMC: Tensor) -> Tensor:
         predicted = net(model_input.to(dtype), timesteps, text_BMC, mask, conditions.controls).float()

@@ -51,8 +51,7 @@ class TransferModel:
 
     def project_text(self, hidden_MC: np.ndarray) -> Tensor:
         """Text encoder states (M, C) to what the network attends to."""
-        dtype = self.net.crossattn_proj[0].weight.dtype
-        return self.net.project_text(torch.tensor(hidden_MC, device=self.device, dtype=dtype)[None])
+        return self.net.project_text(torch.tensor(hidden_MC, device=self.device, dtype=self.net.dtype)[None])
 
     def encode(self, inputs: ChunkInputs) -> ChunkConditions:
         """Everything in latent space."""

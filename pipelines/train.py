@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -69,15 +70,14 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
     )
     with _listening(on_event) as news:
         trainer = TorchTrainer(
-            train_rank,
-            train_loop_config=rank,
+            partial(train_rank, rank),
             scaling_config=ScalingConfig(num_workers=settings.workers, use_gpu=settings.device == "cuda"),
             run_config=RunConfig(
                 name="run",
                 storage_path=str(settings.output.absolute()),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
                 failure_config=FailureConfig(max_failures=3),
-                callbacks=[_Reporter(news)],
+                callbacks=[_Reporter(news)],  # type: ignore[list-item]
             ),
         )
         result = trainer.fit()

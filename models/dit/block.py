@@ -3,7 +3,9 @@
 Shapes as in layers.py: x is (B, T, S, D), so that modulations broadcast per latent frame.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -83,9 +85,10 @@ class ControlBranch(nn.Module):
 
     def hints(self, control_BCTYX: Tensor, base_BTSD: Tensor, conditions: Conditions) -> list[Tensor]:
         """One (B, T, S, D) hint per control block."""
-        x = self.blocks[0].enter(self.embedder(control_BCTYX), base_BTSD)
+        blocks = cast("Sequence[ControlBlock]", self.blocks)
+        x = blocks[0].enter(self.embedder(control_BCTYX), base_BTSD)
         hints = []
-        for block in self.blocks:
+        for block in blocks:
             x = block(x, conditions)
             hints.append(block.after_proj(x))
         return hints

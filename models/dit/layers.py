@@ -86,11 +86,11 @@ class Sinusoid(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.half = width // 2
+        self.half_width = width // 2
 
     def forward(self, timesteps_BT: Tensor) -> Tensor:
-        index = torch.arange(self.half, dtype=torch.float32, device=timesteps_BT.device)
-        phase = timesteps_BT.float()[..., None] * torch.exp(-math.log(10000.0) * index / self.half)
+        index = torch.arange(self.half_width, dtype=torch.float32, device=timesteps_BT.device)
+        phase = timesteps_BT.float()[..., None] * torch.exp(-math.log(10000.0) * index / self.half_width)
         return torch.cat((phase.cos(), phase.sin()), dim=-1)
 
 
@@ -127,9 +127,15 @@ class Modulation(nn.Sequential):
         super().__init__(nn.SiLU(), nn.Linear(width, rank, bias=False), nn.Linear(rank, parts * width, bias=False))
         self.parts = parts
 
+    def linears(self) -> tuple[nn.Linear, nn.Linear]:
+        """Down to the rank and up to the vectors."""
+        down, up = (layer for layer in self if isinstance(layer, nn.Linear))
+        return down, up
+
     def vectors(self, emb_BTD: Tensor, lora_BT3D: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """`parts` tensors (B, T, 1, D) in the type of the activations."""
-        x = linear_fp32(self[2], linear_fp32(self[1], F.silu(emb_BTD)))
+        down, up = self.linears()
+        x = linear_fp32(up, linear_fp32(down, F.silu(emb_BTD)))
         x = x + lora_BT3D[..., : x.shape[-1]]
         return tuple(part.unsqueeze(2) for part in x.to(dtype).chunk(self.parts, dim=-1))
 

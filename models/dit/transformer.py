@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,11 @@ class Transformer(nn.Module):
             for name in config.control.branches:
                 embedder = PatchEmbed(channels, width, config.patch)
                 self.branches[name] = ControlBranch(config, embedder, len(config.control.injected_after))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of weights and activations."""
+        return next(self.parameters()).dtype
 
     def project_text(self, text_BMC: Tensor) -> Tensor:
         """Encoder states (B, M, text_in_channels) -> what the blocks attend to (B, M, text_channels)."""
@@ -95,7 +101,8 @@ class Transformer(nn.Module):
                 raise ValueError(f"control {name!r}: this network has {', '.join(self.branches) or 'no controls'}")
             missing = self.config.control.padded_channels - control.latents_BCTYX.shape[1]
             padded = F.pad(control.latents_BCTYX.to(base_BTSD.dtype), (0, 0, 0, 0, 0, 0, 0, missing))
-            branch_hints = self.branches[name].hints(torch.cat((padded, masks), dim=1), base_BTSD, conditions)
+            branch = cast("ControlBranch", self.branches[name])
+            branch_hints = branch.hints(torch.cat((padded, masks), dim=1), base_BTSD, conditions)
             for index, hint in zip(self.config.control.injected_after, branch_hints, strict=True):
                 hints.setdefault(index, []).append(hint * _per_token(control.weight, hint))
         return hints

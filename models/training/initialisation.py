@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from airshower.models.dit.block import ControlBlock
-from airshower.models.dit.layers import Modulation
+from airshower.models.dit.layers import Modulation, TimestepEmbedding
 from airshower.models.dit.transformer import Transformer
 
 
@@ -17,8 +17,11 @@ def initialise(net: Transformer, generator: torch.Generator) -> None:
                 nn.init.zeros_(module.bias)
     for module in net.modules():
         if isinstance(module, Modulation):
-            nn.init.zeros_(module[2].weight)
+            _, up = module.linears()
+            nn.init.zeros_(up.weight)
         if isinstance(module, ControlBlock):
             nn.init.zeros_(module.after_proj.weight)
     nn.init.zeros_(net.final_layer.linear.weight)
-    nn.init.zeros_(net.t_embedder[1].linear_2.weight)
+    for module in net.t_embedder:
+        if isinstance(module, TimestepEmbedding):
+            nn.init.zeros_(module.linear_2.weight)

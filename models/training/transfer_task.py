@@ -25,6 +25,8 @@ SHORT_SHARE = 0.3  # of the batches, cut to fewer latent frames so that short cl
 class TransferTask(nn.Module):
     """`forward(generator, batch)` is the loss of a batch drawn with the generator."""
 
+    tokens: Tensor  # (clips, captions, tokens)
+
     def __init__(self, experiment: TransferExperiment, config: DitConfig, clips: ClipSet, words: list[str]) -> None:
         super().__init__()
         if config.control is None:
@@ -40,7 +42,7 @@ class TransferTask(nn.Module):
         self.text = WordEncoder(tokenizer, T5EncoderModel(tiny_t5_config(len(tokenizer))))
         flat = [text for captions in clips.captions for text in captions]
         tokens = self.text.tokens(flat).view(len(clips), -1, self.text.tokens([""]).shape[1])
-        self.register_buffer("tokens", tokens, persistent=False)  # (clips, captions, tokens)
+        self.register_buffer("tokens", tokens, persistent=False)
 
     def forward(self, generator: torch.Generator, batch: int) -> Tensor:
         latents = self.clips.tensors[VIDEO]
