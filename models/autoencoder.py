@@ -10,7 +10,13 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
+from airshower.models.chunks import TEMPORAL_FACTOR
+from airshower.models.whole_clip import decode_whole, encode_whole
+
 SPATIAL_FACTOR = 8
+# Clips up to this many pixels (all frames) pass in one piece; longer ones are walked, which bounds memory. At the tiny
+# model's width a whole clip of this size takes about 1 GB to decode.
+WHOLE_CLIP_PIXELS = 2_000_000
 
 
 class VideoAutoencoder:
@@ -34,11 +40,19 @@ class VideoAutoencoder:
     @torch.inference_mode()
     def encode(self, frames_B3FHW: Tensor) -> Tensor:
         """Normalised posterior mean, float32."""
-        mean = self.model.encode(frames_B3FHW.to(self.model.dtype)).latent_dist.mode().float()
+        video = frames_B3FHW.to(self.model.dtype)
+        whole = frames_B3FHW[:, 0].numel() <= WHOLE_CLIP_PIXELS
+        posterior = encode_whole(self.model, video) if whole else self.model.encode(video).latent_dist
+        mean = posterior.mode().float()
         return (mean - self._mean.to(mean.device)) / self._std.to(mean.device)
 
     @torch.inference_mode()
     def decode(self, latents_BCTYX: Tensor) -> Tensor:
         """Frames, float32, clamped to [-1, 1]."""
         latents = latents_BCTYX.float() * self._std.to(latents_BCTYX.device) + self._mean.to(latents_BCTYX.device)
-        return self.model.decode(latents.to(self.model.dtype)).sample.float().clamp(-1, 1)
+        latents = latents.to(self.model.dtype)
+        batch, _, frames, rows, columns = latents.shape
+        pixels = batch * (TEMPORAL_FACTOR * (frames - 1) + 1) * rows * columns * SPATIAL_FACTOR**2
+        whole = pixels <= WHOLE_CLIP_PIXELS
+        video = decode_whole(self.model, latents) if whole else self.model.decode(latents).sample
+        return video.float().clamp(-1, 1)

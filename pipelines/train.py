@@ -1,7 +1,8 @@
 """Training an experiment: prepare its clips, run Ray Train, leave the result as a model folder.
 
-Everything lies in the output folder: `clips/` (kept for a resumed run), `run/` (Ray Train's checkpoints), `model/`
-(the averaged weights). The same command again goes on from the latest checkpoint.
+Everything lies in the output folder: `clips/` (rendered; may be shared between runs), `latents/` (for experiments that
+train on them), `run/` (Ray Train's checkpoints) and `model/` (the averaged weights). The same command again goes on
+from the latest checkpoint.
 """
 
 import shutil
@@ -19,7 +20,7 @@ from ray.util.queue import Queue
 
 from airshower.actors.trainer import MODEL_FOLDER, TrainerSettings, train_rank
 from airshower.configs.training import Experiment, TransferExperiment
-from airshower.pipelines.training_data import prepare_clips
+from airshower.pipelines.training_data import encode_clips, render_clips
 from airshower.pipelines.world.caption import vocabulary
 
 
@@ -30,9 +31,10 @@ class TrainSettings:
     experiment: Experiment
     output: Path
     autoencoder: Path | None = None  # folder of a trained autoencoder, for experiments on latents
+    clips: Path | None = None  # folder of rendered clips, shared with other runs; the output's own if None
     device: str = "cpu"
     workers: int = 1  # ranks
-    makers: int = 1  # actors that prepare clips
+    makers: int = 1  # processes that prepare clips
     threads: int = 1
     compiled: bool = False
     report_every_steps: int = 100
@@ -48,16 +50,16 @@ class TrainSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainEvent:
-    """News of a run: clips prepared so far, or a rank's metrics."""
+    """News of a run: clips rendered or encoded so far, or a rank's metrics."""
 
-    prepared: int | None = None
+    rendered: int | None = None
+    encoded: int | None = None
     metrics: dict[str, Any] | None = None
 
 
 def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
     """Trains to the end and returns the model folder."""
-    clips = settings.output.absolute() / "clips"
-    _prepare(settings, clips, on_event)
+    clips = _prepare(settings, on_event)
     is_transfer = isinstance(settings.experiment, TransferExperiment)
     rank = TrainerSettings(
         experiment=settings.experiment,
@@ -81,34 +83,48 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
             ),
         )
         result = trainer.fit()
-    return _collect(result, settings.output)
+    return _collect(result, settings)
 
 
-def _prepare(settings: TrainSettings, clips: Path, on_event: Callable[[TrainEvent], None]) -> None:
-    prepared = 0
+def _prepare(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
+    """Renders and, for experiments on latents, encodes the clips; returns the folder to train on."""
+    output = settings.output.absolute()
+    rendered = output / "clips" if settings.clips is None else settings.clips.absolute()
+    done = {"rendered": 0, "encoded": 0}
 
-    def count(more: int) -> None:
-        nonlocal prepared
-        prepared += more
-        on_event(TrainEvent(prepared=prepared))
+    def count(kind: str, more: int) -> None:
+        done[kind] += more
+        on_event(TrainEvent(rendered=done[kind]) if kind == "rendered" else TrainEvent(encoded=done[kind]))
 
-    prepare_clips(
+    render_clips(
         settings.experiment.data,
-        clips,
-        autoencoder=settings.autoencoder,
+        rendered,
         device=settings.device,
         workers=settings.makers,
-        on_clips=count,
+        on_clips=partial(count, "rendered"),
     )
+    if settings.autoencoder is None:
+        return rendered
+    encode_clips(
+        rendered,
+        output / "latents",
+        autoencoder=settings.autoencoder.absolute(),
+        device=settings.device,
+        workers=1,
+        on_clips=partial(count, "encoded"),
+    )
+    return output / "latents"
 
 
-def _collect(result: Result, output: Path) -> Path:
-    """Copies the exported model out of the last checkpoint."""
+def _collect(result: Result, settings: TrainSettings) -> Path:
+    """Copies the exported parts out of the last checkpoint; with the autoencoder it trained on, a model is whole."""
     if result.error is not None or result.checkpoint is None:
-        raise RuntimeError(f"{output}: training ended without a result: {result.error}")
-    model = output / "model"
+        raise RuntimeError(f"{settings.output}: training ended without a result: {result.error}")
+    model = settings.output / "model"
     with result.checkpoint.as_directory() as folder:
         shutil.copytree(Path(folder) / MODEL_FOLDER, model, dirs_exist_ok=True)
+    if settings.autoencoder is not None:
+        shutil.copytree(settings.autoencoder, model / "autoencoder", dirs_exist_ok=True)
     return model
 
 

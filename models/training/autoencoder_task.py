@@ -1,5 +1,6 @@
 """What it takes to train an autoencoder: the network, its batches and its export."""
 
+import copy
 from pathlib import Path
 
 import torch
@@ -69,9 +70,7 @@ class AutoencoderTask(nn.Module):
             latents_mean=channels.mean(1).tolist(),
             latents_std=channels.std(1).tolist(),
         )
-        stored = AutoencoderKLWan.from_config(self.model.config)
-        stored.load_state_dict(self.model.state_dict())
-        stored.to(torch.bfloat16).save_pretrained(folder / "autoencoder")
+        copy.deepcopy(self.model).to(torch.bfloat16).save_pretrained(folder / "autoencoder")
 
 
 def _draw(count: int, generator: torch.Generator) -> int:

@@ -35,12 +35,20 @@ def write_shard(folder: Path, name: str, tensors: Mapping[str, Tensor], captions
     (folder / f"{name}.json").write_text(json.dumps(captions))
 
 
+def shard_names(folder: Path) -> list[str]:
+    """Names of the shards that are there, in order."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def read_shard(folder: Path, name: str) -> ClipSet:
+    """One shard, on the CPU."""
+    return ClipSet(load_file(folder / f"{name}.safetensors"), json.loads((folder / f"{name}.json").read_text()))
+
+
 def read_clips(folder: Path, device: torch.device) -> ClipSet:
     """All shards of a folder on a device; raises ValueError when there are none."""
-    names = sorted(path.stem for path in folder.glob("*.json"))
-    if not names:
+    shards = [read_shard(folder, name) for name in shard_names(folder)]
+    if not shards:
         raise ValueError(f"{folder}: no training clips here: prepare them first")
-    shards = [load_file(folder / f"{name}.safetensors") for name in names]
-    tensors = {kind: torch.cat([shard[kind] for shard in shards]).to(device) for kind in shards[0]}
-    captions = [caption for name in names for caption in json.loads((folder / f"{name}.json").read_text())]
-    return ClipSet(tensors, captions)
+    tensors = {kind: torch.cat([shard.tensors[kind] for shard in shards]).to(device) for kind in shards[0].tensors}
+    return ClipSet(tensors, [wordings for shard in shards for wordings in shard.captions])

@@ -8,6 +8,7 @@ from transformers import T5EncoderModel
 
 from airshower.configs.network import DitConfig
 from airshower.configs.training import TransferExperiment
+from airshower.models.dit.block import Block
 from airshower.models.dit.transformer import ControlInput, Transformer
 from airshower.models.text import WordEncoder, split_words, tiny_t5_config, word_tokenizer
 from airshower.models.training.clips import VIDEO, ClipSet
@@ -104,8 +105,10 @@ class TransferTask(nn.Module):
         return present * strength
 
     def compile_network(self) -> None:
-        """Lets the transformer run as compiled graphs; pays off from a few thousand steps on."""
-        self.net.compile(dynamic=True)  # one graph for all windows
+        """Lets the blocks run as compiled graphs: one graph serves all of them, so compiling takes seconds."""
+        for module in self.net.modules():
+            if isinstance(module, Block):
+                module.compile(dynamic=True)
 
     def export(self, folder: Path) -> None:
         """Writes transformer and text encoder."""

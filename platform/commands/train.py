@@ -25,6 +25,9 @@ def train(
     autoencoder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Trained autoencoder, for experiments on latents")
     ] = None,
+    rendered: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Rendered clips to use and add to; default: DIR/clips")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; default: the experiment's")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Clips per step; default: the experiment's")] = None,
     clips: Annotated[int | None, typer.Option(min=1, help="Training clips; default: the experiment's")] = None,
@@ -57,6 +60,7 @@ def train(
             experiment=chosen,
             output=output,
             autoencoder=autoencoder,
+            clips=rendered,
             device=device,
             workers=workers,
             makers=makers or max(1, int(cluster.cpus)),
@@ -84,9 +88,12 @@ def _varied(name: str, *, steps: int | None, batch: int | None, clips: int | Non
 
 def _line(event: "TrainEvent", experiment: Experiment) -> str:
     """One line of progress."""
-    if event.metrics is None:
-        return f"clips prepared: {event.prepared}/{experiment.data.clips}"
-    metrics = event.metrics
+    if event.rendered is not None:
+        return f"clips rendered: {event.rendered}/{experiment.data.clips}"
+    if event.encoded is not None:
+        return f"clips encoded, mirrored ones too: {event.encoded}"
+    if (metrics := event.metrics) is None:
+        raise ValueError(f"{event}: neither clips nor metrics")
     left_s = (metrics["steps"] - metrics["step"]) / metrics["steps_per_s"]
     return (
         f"step {metrics['step']}/{metrics['steps']}  loss {metrics['loss']:.4f}  rate {metrics['learning_rate']:.2e}"

@@ -3,8 +3,10 @@
 import dataclasses
 
 import numpy as np
+import psutil
 import pytest
 import ray
+import torch
 
 from airshower.actors.replica import Replica
 from airshower.actors.text_encoder import TextEncoder
@@ -13,10 +15,43 @@ from airshower.configs.messages import PreparedClip
 from airshower.configs.presets import tiny_transfer as transfer_preset
 from airshower.configs.spec import ClipSpec
 from airshower.configs.training import Optimisation, WorldClips, tiny_autoencoder, tiny_transfer
+from airshower.models.autoencoder import VideoAutoencoder
+from airshower.models.training.clips import read_clips
 from airshower.pipelines.train import TrainSettings, train
 
 CLIPS = WorldClips(clips=2, seed=0, frames=5, height=32, width=48, captions=2)
-SHORT = Optimisation(steps=3, batch=2, learning_rate=1e-3, warmup_steps=1)
+KILLED_AFTER = 3
+
+
+def _settings(experiment, output, steps, **more):
+    optimisation = Optimisation(steps=steps, batch=2, learning_rate=1e-3, warmup_steps=1)
+    return TrainSettings(
+        experiment=dataclasses.replace(experiment, data=CLIPS, optimisation=optimisation),
+        output=output,
+        report_every_steps=1,
+        checkpoint_every_steps=1,
+        **more,
+    )
+
+
+def _steps(settings, after_step=lambda step: None):
+    """Trains; returns the model folder and the steps that were reported, each with a finite loss."""
+    steps = []
+
+    def on_event(event):
+        if event.metrics is not None:
+            assert np.isfinite(event.metrics["loss"])
+            steps.append(event.metrics["step"])
+            after_step(steps[-1])
+
+    return train(settings, on_event), steps
+
+
+def _kill_ranks():
+    """SIGKILLs the training processes below this one."""
+    for process in psutil.Process().children(recursive=True):
+        if "RayTrainWorker" in " ".join(process.cmdline()):
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -32,36 +67,59 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def trained(cluster, tmp_path_factory):
-    """A model folder with all parts, and the metrics of both runs."""
-    folder = tmp_path_factory.mktemp("train")
-    metrics = []
-
-    def run(experiment, **settings):
-        output = folder / experiment.name
-        chosen = TrainSettings(
-            experiment=dataclasses.replace(experiment, data=CLIPS, optimisation=SHORT),
-            output=output,
-            report_every_steps=1,
-            checkpoint_every_steps=1,
-            **settings,
-        )
-        return train(chosen, lambda event: metrics.append(event.metrics) if event.metrics else None)
-
-    autoencoder = run(dataclasses.replace(tiny_autoencoder(), crop=32, window_frames=5))
-    model = run(tiny_transfer(), autoencoder=autoencoder / "autoencoder")
-    (autoencoder / "autoencoder").rename(model / "autoencoder")
-    return model, metrics
+def autoencoder(cluster, tmp_path_factory):
+    """Output folder of an autoencoder that was stopped after two steps and went on, and the steps of both runs."""
+    output = tmp_path_factory.mktemp("autoencoder")
+    experiment = dataclasses.replace(tiny_autoencoder(), crop=32, window_frames=5)
+    _, first = _steps(_settings(experiment, output, steps=2))
+    _, second = _steps(_settings(experiment, output, steps=3))
+    return output, first, second
 
 
-def test_reports_every_step_with_finite_loss(trained):
-    _, metrics = trained
-    assert [m["step"] for m in metrics] == [1, 2, 3, 1, 2, 3]
-    assert all(np.isfinite(m["loss"]) for m in metrics)
+@pytest.fixture(scope="module")
+def transfer(autoencoder, tmp_path_factory):
+    """Model folder of a transfer network whose rank was killed on the way, and the steps that were reported."""
+    killed = []
+
+    def kill_once(step):
+        if step == KILLED_AFTER and not killed:
+            killed.append(step)
+            _kill_ranks()
+
+    output, _, _ = autoencoder
+    settings = _settings(
+        tiny_transfer(),
+        tmp_path_factory.mktemp("transfer"),
+        steps=10,
+        autoencoder=output / "model" / "autoencoder",
+        clips=output / "clips",
+    )
+    return _steps(settings, kill_once)
 
 
-def test_the_result_generates(trained):
-    model, _ = trained
+def test_the_same_command_goes_on(autoencoder):
+    _, first, second = autoencoder
+    assert (first, second) == ([1, 2], [3])
+
+
+def test_latent_statistics_are_those_of_the_clips(autoencoder):
+    output, _, _ = autoencoder
+    latents = read_clips(output / "clips", torch.device("cpu")).tensors["video"]
+    encoder = VideoAutoencoder.load(output / "model" / "autoencoder", torch.device("cpu"), torch.float32)
+    encoded = encoder.encode(latents.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).transpose(0, 1).flatten(1)
+    assert encoded.mean(1).abs().max() < 0.05
+    assert (encoded.std(1) - 1).abs().max() < 0.05
+
+
+def test_a_killed_rank_goes_on_from_its_checkpoint(transfer):
+    _, steps = transfer
+    again = steps[steps.index(KILLED_AFTER) + 1 :]
+    assert steps[-1] == 10
+    assert min(again) > 1
+
+
+def test_the_result_generates(transfer):
+    model, _ = transfer
     preset = transfer_preset()
     random = np.random.default_rng(0)
     frames = random.integers(0, 255, (5, 32, 48, 3), np.uint8)
