@@ -40,9 +40,13 @@ def padded_length(chunks: list[Chunk]) -> int:
 
 
 def pad_by_reversal(frames: np.ndarray, length: int) -> np.ndarray:
-    """Frames (F, ...) extended to `length` by playing them backwards, again and again; the last frame shows twice."""
+    """Frames (F, ...) extended to `length` by playing them backwards; the last frame shows twice.
+
+    One pass leaves out the frame it would end on; what it gave is played backwards in turn until there is enough.
+    """
     while len(frames) < length:
-        frames = np.concatenate((frames, frames[::-1][: length - len(frames)]))
+        backwards = frames[::-1][: max(1, len(frames) - 1)]
+        frames = np.concatenate((frames, backwards[: length - len(frames)]))
     return frames[:length]
 
 
