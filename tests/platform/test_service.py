@@ -1,6 +1,5 @@
 """The service as a user meets it: the real command in its own process, real HTTP, the tiny model's classes."""
 
-import hashlib
 import json
 import os
 import signal
@@ -14,13 +13,12 @@ import httpx
 import numpy as np
 import pytest
 
-from airshower.actors.replica import Replica
-from airshower.actors.text_encoder import TextEncoder
-from airshower.cluster.packing import unpack_frames
+from airshower.cluster.session import ray_session
+from airshower.configs.messages import Row
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
+from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.media import read_video, write_video
-from airshower.pipelines.prepare import prepare_clip
 
 pytestmark = pytest.mark.cluster
 
@@ -107,7 +105,7 @@ def test_healthy_once_a_replica_is_ready(service):
     assert (model["name"], model["controls"]) == ("tiny-transfer", ["edge", "vis", "depth", "seg"])
 
 
-def test_posted_row_becomes_the_video_that_the_replica_makes(service, tmp_path):
+def test_posted_row_becomes_the_video_that_the_batch_pipeline_makes(service, tmp_path):
     answer = service.post(name="street", num_steps=20, seed=7)
     assert answer.status_code == 202, answer.text
     queued = answer.json()
@@ -124,20 +122,19 @@ def test_posted_row_becomes_the_video_that_the_replica_makes(service, tmp_path):
     assert any(0 < fraction < 1 for fraction in progress)
     assert progress[-1] == 1
 
-    spec = ClipSpec.model_validate(done["spec"])
-    preset = tiny_transfer()
-    text = TextEncoder(preset, str(service.weights))
-    replica = Replica(preset, str(service.weights))
-    clip = replica.generate(spec, prepare_clip(spec), text.encode("rain"), text.encode(spec.negative_prompt))
-    frames = unpack_frames(clip.frames)
-    assert done["frames_sha256"] == hashlib.sha256(frames.tobytes()).hexdigest()
+    batch = tmp_path / "batch"
+    row = Row(index=0, name="street", source="test", spec=ClipSpec.model_validate(done["spec"]), prompt="rain")
+    settings = GenerateSettings(preset=tiny_transfer(), weights=str(service.weights), device="cpu", replicas=1)
+    with ray_session(address="local", local_cpus=2):
+        assert generate([row], str(batch), settings).done == 1
+    assert done["frames_sha256"] == json.loads((batch / "street.json").read_text())["frames_sha256"]
 
     content = service.http.get(done["links"]["content"])
     assert content.headers["content-type"] == "video/mp4"
     (tmp_path / "got.mp4").write_bytes(content.content)
-    got = read_video(str(tmp_path / "got.mp4"))
-    assert (got.frames.shape, got.fps) == (frames.shape, 10)
-    assert np.abs(got.frames.astype(int) - frames).mean() < 12  # noise, encoded with loss
+    got, expected = (read_video(str(path)) for path in (tmp_path / "got.mp4", batch / "street.mp4"))
+    assert np.array_equal(got.frames, expected.frames)
+    assert (len(got.frames), got.fps) == (5, 10)
     assert service.http.get(done["links"]["control_edge"]).content[4:8] == b"ftyp"
     record = service.http.get(done["links"]["record"]).json()
     assert (record["name"], record["frames_sha256"]) == ("street", done["frames_sha256"])
