@@ -63,14 +63,18 @@ class AutoencoderExperiment:
     window_frames: int = 17  # longer clips drift when training never sees them
     crop: int = 128
     gradient_weight: float = 0.5  # of the error of image gradients, which keeps edges sharp
-    kl_weight: float = 1e-6
+    kl_weight: float = 1e-6  # per nat and latent; a stronger pull makes latents so noisy that detail is lost
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferExperiment:
-    """A transformer with control branches and its text encoder, trained on latents of a trained autoencoder."""
+    """A transformer with control branches and its text encoder, trained on latents of an autoencoder.
+
+    `autoencoder` is trained first, on the same clips, unless the run is given a trained one.
+    """
 
     name: str
+    autoencoder: AutoencoderExperiment
     data: WorldClips
     optimisation: Optimisation
     shift: float = 3.0  # timestep shift of training, the sampler's too
@@ -94,6 +98,7 @@ def tiny_transfer() -> TransferExperiment:
     """About 2 M parameters, trained on the clips of the autoencoder."""
     return TransferExperiment(
         name="tiny-transfer",
+        autoencoder=tiny_autoencoder(),
         data=WorldClips(clips=640, seed=0),
         optimisation=Optimisation(steps=12_000, batch=96, learning_rate=2e-3, warmup_steps=500),
     )

@@ -1,14 +1,15 @@
 """Training an experiment: prepare its clips, run Ray Train, leave the result as a model folder.
 
-Everything lies in the output folder: `clips/` (rendered; may be shared between runs), `latents/` (for experiments that
-train on them), `run/` (Ray Train's checkpoints) and `model/` (the averaged weights). The same command again goes on
-from the latest checkpoint.
+Everything lies in the output folder: `clips/` (rendered; may be shared between runs), `autoencoder/` (a run of its
+own) and `latents/` for experiments on latents, `run/` (Ray Train's checkpoints) and `model/` (the averaged weights).
+The same command again goes on from the latest checkpoint.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -19,7 +20,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 
 from airshower.actors.trainer import MODEL_FOLDER, TrainerSettings, train_rank
-from airshower.configs.training import Experiment, TransferExperiment
+from airshower.configs.training import AutoencoderExperiment, Experiment, TransferExperiment
 from airshower.pipelines.training_data import encode_clips, render_clips
 from airshower.pipelines.world.caption import vocabulary
 
@@ -30,7 +31,7 @@ class TrainSettings:
 
     experiment: Experiment
     output: Path
-    autoencoder: Path | None = None  # folder of a trained autoencoder, for experiments on latents
+    autoencoder: Path | None = None  # a trained one for experiments on latents; None trains the experiment's own
     clips: Path | None = None  # folder of rendered clips, shared with other runs; the output's own if None
     device: str = "cpu"
     workers: int = 1  # ranks
@@ -41,26 +42,41 @@ class TrainSettings:
     checkpoint_every_steps: int = 1_000
 
     def __post_init__(self) -> None:
-        needs_latents = isinstance(self.experiment, TransferExperiment)
-        if needs_latents and self.autoencoder is None:
-            raise ValueError(f"{self.experiment.name}: trains on latents: name a trained autoencoder's folder")
-        if not needs_latents and self.autoencoder is not None:
+        if self.autoencoder is not None and not isinstance(self.experiment, TransferExperiment):
             raise ValueError(f"{self.experiment.name}: an autoencoder is what it trains: don't name one")
+
+    @property
+    def rendered_clips(self) -> Path:
+        return (self.output / "clips" if self.clips is None else self.clips).absolute()
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainEvent:
-    """News of a run: clips rendered or encoded so far, or a rank's metrics."""
+class ClipsPrepared:
+    """So many clips are rendered or encoded."""
 
-    rendered: int | None = None
-    encoded: int | None = None
-    metrics: dict[str, Any] | None = None
+    experiment: str
+    how: str
+    clips: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsTrained:
+    """Rank 0's metrics of the last steps."""
+
+    experiment: str
+    metrics: dict[str, Any]
+
+
+TrainEvent = ClipsPrepared | StepsTrained
 
 
 def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
     """Trains to the end and returns the model folder."""
-    clips = _prepare(settings, on_event)
     is_transfer = isinstance(settings.experiment, TransferExperiment)
+    if isinstance(settings.experiment, TransferExperiment) and settings.autoencoder is None:
+        first = _autoencoder_run(settings, settings.experiment.autoencoder)
+        settings = replace(settings, autoencoder=train(first, on_event) / "autoencoder")
+    clips = _prepare(settings, on_event)
     rank = TrainerSettings(
         experiment=settings.experiment,
         clips=str(clips),
@@ -70,7 +86,7 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
         threads=settings.threads,
         compiled=settings.compiled,
     )
-    with _listening(on_event) as news:
+    with _listening(settings.experiment.name, on_event) as news:
         trainer = TorchTrainer(
             partial(train_rank, rank),
             scaling_config=ScalingConfig(num_workers=settings.workers, use_gpu=settings.device == "cuda"),
@@ -86,15 +102,25 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
     return _collect(result, settings)
 
 
+def _autoencoder_run(settings: TrainSettings, experiment: AutoencoderExperiment) -> TrainSettings:
+    """The run that trains the autoencoder of an experiment on latents, beside it and on the same clips."""
+    return replace(
+        settings,
+        experiment=experiment,
+        output=settings.output / "autoencoder",
+        clips=settings.rendered_clips,
+        compiled=False,
+    )
+
+
 def _prepare(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
     """Renders and, for experiments on latents, encodes the clips; returns the folder to train on."""
-    output = settings.output.absolute()
-    rendered = output / "clips" if settings.clips is None else settings.clips.absolute()
-    done = {"rendered": 0, "encoded": 0}
+    output, rendered = settings.output.absolute(), settings.rendered_clips
+    done: Counter[str] = Counter()
 
-    def count(kind: str, more: int) -> None:
-        done[kind] += more
-        on_event(TrainEvent(rendered=done[kind]) if kind == "rendered" else TrainEvent(encoded=done[kind]))
+    def count(how: str, more: int) -> None:
+        done[how] += more
+        on_event(ClipsPrepared(experiment=settings.experiment.name, how=how, clips=done[how]))
 
     render_clips(
         settings.experiment.data,
@@ -139,13 +165,13 @@ class _Reporter(UserCallback):
 
 
 @contextmanager
-def _listening(on_event: Callable[[TrainEvent], None]) -> Iterator[Queue]:
+def _listening(experiment: str, on_event: Callable[[TrainEvent], None]) -> Iterator[Queue]:
     """A queue whose metrics become events, on a thread: the main thread belongs to Ray Train's signal handling."""
     news = Queue()
 
     def listen() -> None:
         while (metrics := news.get()) is not None:
-            on_event(TrainEvent(metrics=metrics))
+            on_event(StepsTrained(experiment=experiment, metrics=metrics))
 
     listener = Thread(target=listen, daemon=True)
     listener.start()

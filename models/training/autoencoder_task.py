@@ -11,7 +11,7 @@ from airshower.configs.training import AutoencoderExperiment
 from airshower.models.training.clips import VIDEO, ClipSet
 from airshower.models.training.reconstruction import reconstruction_loss
 
-VIDEO_SHARE = 0.6  # of the clips in a batch; the others are control videos, which pass through the same autoencoder
+VIDEO_SHARE = 0.75  # of a batch; the others are control videos, which only have to be told apart in latent space
 STATISTICS_CLIPS = 64
 
 

@@ -16,4 +16,5 @@ def reconstruction_loss(
     loss = F.l1_loss(decoded, video_B3FHW) + 2 * F.mse_loss(decoded, video_B3FHW)
     for axis in (-1, -2):
         loss = loss + gradient_weight * F.l1_loss(decoded.diff(dim=axis), video_B3FHW.diff(dim=axis))
-    return loss + kl_weight * posterior.kl().mean()
+    nats_per_latent = posterior.kl().sum() / posterior.mean.numel()
+    return loss + kl_weight * nats_per_latent

@@ -5,15 +5,19 @@ The experiment's preset says what is trained; options here say how long and on w
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 from rich.console import Console
 
-from airshower.configs.training import EXPERIMENTS, Experiment
+from airshower.configs.training import EXPERIMENTS, AutoencoderExperiment, Experiment, TransferExperiment
 
 if TYPE_CHECKING:
     from airshower.pipelines.train import TrainEvent
+
+MAKERS_PER_GPU = 4  # more only take turns
+
+E = TypeVar("E", bound=AutoencoderExperiment | TransferExperiment)
 
 
 def train(
@@ -23,19 +27,25 @@ def train(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Run folder; an interrupted run in it goes on")
     ],
     autoencoder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Trained autoencoder, for experiments on latents")
+        Path | None,
+        typer.Option(metavar="DIR", help="Trained autoencoder for an experiment on latents; default: train one first"),
     ] = None,
     rendered: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Rendered clips to use and add to; default: DIR/clips")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps; default: the experiment's")] = None,
+    autoencoder_steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of the autoencoder that is trained first; default: the experiment's"),
+    ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Clips per step; default: the experiment's")] = None,
     clips: Annotated[int | None, typer.Option(min=1, help="Training clips; default: the experiment's")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and batches; default: 0")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes GPUs if there are any")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Ranks, one GPU each on cuda")] = 1,
     makers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that prepare clips; default: one per CPU")
+        int | None,
+        typer.Option(min=1, help="Processes that prepare clips; default: one per CPU, or 4 that share a GPU"),
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the transformer")] = False,
     report_every: Annotated[int, typer.Option(min=1, help="Steps between progress reports")] = 100,
@@ -51,7 +61,9 @@ def train(
 
     if checkpoint_every % report_every:
         raise ValueError(f"--checkpoint-every {checkpoint_every}: not a multiple of --report-every {report_every}")
-    chosen = _varied(experiment, steps=steps, batch=batch, clips=clips, seed=seed)
+    if autoencoder is not None and autoencoder_steps is not None:
+        raise ValueError("--autoencoder-steps: no autoencoder is trained when --autoencoder names one: leave one out")
+    chosen = _varied(experiment, autoencoder_steps, steps=steps, batch=batch, clips=clips, seed=seed)
     console = Console()
     with ray_session(verbose=verbose) as cluster:
         if device == "auto":
@@ -63,39 +75,47 @@ def train(
             clips=rendered,
             device=device,
             workers=workers,
-            makers=makers or max(1, int(cluster.cpus)),
+            makers=makers or (MAKERS_PER_GPU if device == "cuda" else max(1, int(cluster.cpus))),
             threads=max(1, int(cluster.cpus) // workers),
             compiled=compiled,
             report_every_steps=report_every,
             checkpoint_every_steps=checkpoint_every,
         )
-        model = run_training(settings, lambda event: console.print(_line(event, chosen), highlight=False))
+        model = run_training(settings, lambda event: console.print(_line(event), highlight=False))
     console.print(f"model: {model}")
 
 
-def _varied(name: str, *, steps: int | None, batch: int | None, clips: int | None, seed: int | None) -> Experiment:
-    """The experiment with the options' changes; raises ValueError for an unknown name."""
+def _varied(name: str, autoencoder_steps: int | None, **changes: int | None) -> Experiment:
+    """The experiment with the options' changes; raises ValueError for an unknown name and for an option without use."""
     if name not in EXPERIMENTS:
         raise ValueError(f"experiment {name!r} is unknown: use one of {', '.join(EXPERIMENTS)}")
-    chosen = EXPERIMENTS[name]
-    changes = {"steps": steps, "batch": batch, "seed": seed}
-    optimisation = dataclasses.replace(
-        chosen.optimisation, **{key: value for key, value in changes.items() if value is not None}
+    chosen = _with(EXPERIMENTS[name], **changes)
+    if isinstance(chosen, TransferExperiment):
+        shared = {"clips": changes["clips"], "seed": changes["seed"], "steps": autoencoder_steps}
+        return dataclasses.replace(chosen, autoencoder=_with(chosen.autoencoder, **shared))
+    if autoencoder_steps is not None:
+        raise ValueError(f"--autoencoder-steps: {name} trains the autoencoder itself: use --steps")
+    return chosen
+
+
+def _with(experiment: E, *, clips: int | None = None, **optimisation: int | None) -> E:
+    """The experiment with other settings; None leaves one as it is."""
+    changes = {key: value for key, value in optimisation.items() if value is not None}
+    data = experiment.data if clips is None else dataclasses.replace(experiment.data, clips=clips)
+    return dataclasses.replace(
+        experiment, data=data, optimisation=dataclasses.replace(experiment.optimisation, **changes)
     )
-    data = chosen.data if clips is None else dataclasses.replace(chosen.data, clips=clips)
-    return dataclasses.replace(chosen, optimisation=optimisation, data=data)
 
 
-def _line(event: "TrainEvent", experiment: Experiment) -> str:
+def _line(event: "TrainEvent") -> str:
     """One line of progress."""
-    if event.rendered is not None:
-        return f"clips rendered: {event.rendered}/{experiment.data.clips}"
-    if event.encoded is not None:
-        return f"clips encoded, mirrored ones too: {event.encoded}"
-    if (metrics := event.metrics) is None:
-        raise ValueError(f"{event}: neither clips nor metrics")
+    from airshower.pipelines.train import ClipsPrepared
+
+    if isinstance(event, ClipsPrepared):
+        return f"{event.experiment}: {event.clips} clips {event.how}"
+    metrics = event.metrics
     left_s = (metrics["steps"] - metrics["step"]) / metrics["steps_per_s"]
     return (
-        f"step {metrics['step']}/{metrics['steps']}  loss {metrics['loss']:.4f}  rate {metrics['learning_rate']:.2e}"
-        f"  {metrics['steps_per_s']:.2f} steps/s  {left_s / 60:.1f} min left"
+        f"{event.experiment}: step {metrics['step']}/{metrics['steps']}  loss {metrics['loss']:.4f}"
+        f"  rate {metrics['learning_rate']:.2e}  {metrics['steps_per_s']:.2f} steps/s  {left_s / 60:.1f} min left"
     )

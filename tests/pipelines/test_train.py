@@ -17,7 +17,7 @@ from airshower.configs.spec import ClipSpec
 from airshower.configs.training import Optimisation, WorldClips, tiny_autoencoder, tiny_transfer
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.training.clips import read_clips
-from airshower.pipelines.train import TrainSettings, train
+from airshower.pipelines.train import StepsTrained, TrainSettings, train
 
 CLIPS = WorldClips(clips=2, seed=0, frames=5, height=32, width=48, captions=2)
 KILLED_AFTER = 3
@@ -39,7 +39,7 @@ def _steps(settings, after_step=lambda step: None):
     steps = []
 
     def on_event(event):
-        if event.metrics is not None:
+        if isinstance(event, StepsTrained):
             assert np.isfinite(event.metrics["loss"])
             steps.append(event.metrics["step"])
             after_step(steps[-1])
@@ -67,17 +67,28 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def autoencoder(cluster, tmp_path_factory):
-    """Output folder of an autoencoder that was stopped after two steps and went on, and the steps of both runs."""
-    output = tmp_path_factory.mktemp("autoencoder")
-    experiment = dataclasses.replace(tiny_autoencoder(), crop=32, window_frames=5)
-    _, first = _steps(_settings(experiment, output, steps=2))
-    _, second = _steps(_settings(experiment, output, steps=3))
-    return output, first, second
+def output(cluster, tmp_path_factory):
+    return tmp_path_factory.mktemp("transfer")
 
 
 @pytest.fixture(scope="module")
-def transfer(autoencoder, tmp_path_factory):
+def experiment():
+    autoencoder = dataclasses.replace(tiny_autoencoder(), data=CLIPS, crop=32, window_frames=5)
+    optimisation = dataclasses.replace(autoencoder.optimisation, steps=3, batch=2)
+    return dataclasses.replace(tiny_transfer(), autoencoder=dataclasses.replace(autoencoder, optimisation=optimisation))
+
+
+@pytest.fixture(scope="module")
+def autoencoder(output, experiment):
+    """The steps of an autoencoder's run that ended after two, and of the one that went on to the third."""
+    settings = _settings(experiment.autoencoder, output / "autoencoder", steps=2, clips=output / "clips")
+    _, first = _steps(settings)
+    _, second = _steps(dataclasses.replace(settings, experiment=experiment.autoencoder))
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def transfer(autoencoder, experiment, output):
     """Model folder of a transfer network whose rank was killed on the way, and the steps that were reported."""
     killed = []
 
@@ -86,26 +97,19 @@ def transfer(autoencoder, tmp_path_factory):
             killed.append(step)
             _kill_ranks()
 
-    output, _, _ = autoencoder
-    settings = _settings(
-        tiny_transfer(),
-        tmp_path_factory.mktemp("transfer"),
-        steps=10,
-        autoencoder=output / "model" / "autoencoder",
-        clips=output / "clips",
-    )
-    return _steps(settings, kill_once)
+    return _steps(_settings(experiment, output, steps=10), kill_once)
 
 
 def test_the_same_command_goes_on(autoencoder):
-    _, first, second = autoencoder
+    first, second = autoencoder
     assert (first, second) == ([1, 2], [3])
 
 
-def test_latent_statistics_are_those_of_the_clips(autoencoder):
-    output, _, _ = autoencoder
+def test_latent_statistics_are_those_of_the_clips(autoencoder, output):
     latents = read_clips(output / "clips", torch.device("cpu")).tensors["video"]
-    encoder = VideoAutoencoder.load(output / "model" / "autoencoder", torch.device("cpu"), torch.float32)
+    encoder = VideoAutoencoder.load(
+        output / "autoencoder" / "model" / "autoencoder", torch.device("cpu"), torch.float32
+    )
     encoded = encoder.encode(latents.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).transpose(0, 1).flatten(1)
     assert encoded.mean(1).abs().max() < 0.05
     assert (encoded.std(1) - 1).abs().max() < 0.05
@@ -114,6 +118,7 @@ def test_latent_statistics_are_those_of_the_clips(autoencoder):
 def test_a_killed_rank_goes_on_from_its_checkpoint(transfer):
     _, steps = transfer
     again = steps[steps.index(KILLED_AFTER) + 1 :]
+    assert steps[0] == 1, "the finished autoencoder was trained again"
     assert steps[-1] == 10
     assert min(again) > 1
 
