@@ -17,10 +17,11 @@ from ray.train.torch import get_device, prepare_model
 from torch import nn
 
 from airshower.configs.network import tiny_transfer_dit
-from airshower.configs.training import AutoencoderExperiment, Experiment, Optimisation
+from airshower.configs.training import AutoencoderExperiment, Experiment
 from airshower.models.training.autoencoder_task import AutoencoderTask
 from airshower.models.training.averaging import Average
 from airshower.models.training.clips import read_clips
+from airshower.models.training.optimizers import build_optimizers, rate_factor, set_rates
 from airshower.models.training.transfer_task import TransferTask
 
 MODEL_FOLDER = "model"  # of a checkpoint: the averaged weights, ready for inference
@@ -47,15 +48,9 @@ def train_rank(settings: TrainerSettings) -> None:
     task = _build_task(settings, device)
     optimisation = settings.experiment.optimisation
     torch.manual_seed(optimisation.seed)
-    optimizer = torch.optim.AdamW(
-        task.parameters(),
-        lr=optimisation.learning_rate,
-        betas=(0.9, 0.99),
-        weight_decay=optimisation.weight_decay,
-        fused=device.type == "cuda",
-    )
+    optimizers = build_optimizers(task, task.muon_weights(), optimisation)
     average = Average(dict(task.named_parameters()), optimisation.ema_halflife_steps)
-    step = _resume(task, optimizer, average, device)
+    step = _resume(task, optimizers, average, device)
     if settings.compiled:
         task.compile_network()
     model = prepare_model(task, move_to_device=False)
@@ -63,13 +58,16 @@ def train_rank(settings: TrainerSettings) -> None:
     batch = math.ceil(optimisation.batch / context.get_world_size())
     started, first, losses = time.perf_counter(), step, []
     while step < optimisation.steps:
-        rate = _set_rate(optimizer, optimisation, step)
+        factor = rate_factor(optimisation, step)
+        set_rates(optimizers, factor)
         generator = torch.Generator().manual_seed(hash((optimisation.seed, step, context.get_world_rank())) % 2**63)
-        loss = model(generator, batch)
+        with torch.autocast(device.type, torch.bfloat16, enabled=_is_fast_in_bfloat16(device)):
+            loss = model(generator, batch, step / optimisation.steps)
         loss.backward()
         nn.utils.clip_grad_norm_(task.parameters(), optimisation.gradient_clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+        task.zero_grad(set_to_none=True)
         average.update(dict(task.named_parameters()))
         losses.append(loss.detach())
         step += 1
@@ -79,12 +77,12 @@ def train_rank(settings: TrainerSettings) -> None:
                 "step": step,
                 "steps": optimisation.steps,
                 "loss": float(torch.stack(losses).mean()),
-                "learning_rate": rate,
+                "learning_rate_factor": factor,
                 "steps_per_s": (step - first) / (time.perf_counter() - started),
             }
             losses = []
             if last or step % settings.checkpoint_every_steps == 0:
-                _report_checkpoint(metrics, task, optimizer, average, step, export=last)
+                _report_checkpoint(metrics, task, optimizers, average, step, export=last)
             else:
                 ray.train.report(metrics)
 
@@ -98,16 +96,12 @@ def _build_task(settings: TrainerSettings, device: torch.device) -> AutoencoderT
     return TransferTask(experiment, tiny_transfer_dit(), clips, list(settings.words)).to(device)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, optimisation: Optimisation, step: int) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    warmup = min(1.0, (step + 1) / max(1, optimisation.warmup_steps))
-    rate = optimisation.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / optimisation.steps))
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    return rate
+def _is_fast_in_bfloat16(device: torch.device) -> bool:
+    """GPUs, and CPUs with instructions for it; others would only emulate it."""
+    return device.type == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def _resume(task: nn.Module, optimizer: torch.optim.Optimizer, average: Average, device: torch.device) -> int:
+def _resume(task: nn.Module, optimizers: list[torch.optim.Optimizer], average: Average, device: torch.device) -> int:
     """Loads the latest checkpoint, if any; returns the step to go on from."""
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
@@ -115,7 +109,8 @@ def _resume(task: nn.Module, optimizer: torch.optim.Optimizer, average: Average,
     with checkpoint.as_directory() as folder:
         state: dict[str, Any] = torch.load(Path(folder) / STATE_FILE, map_location=device, weights_only=True)
     task.load_state_dict(state["task"])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
     average.tensors, average.steps = state["average"], state["step"]
     return int(state["step"])
 
@@ -123,7 +118,7 @@ def _resume(task: nn.Module, optimizer: torch.optim.Optimizer, average: Average,
 def _report_checkpoint(
     metrics: dict[str, Any],
     task: AutoencoderTask | TransferTask,
-    optimizer: torch.optim.Optimizer,
+    optimizers: list[torch.optim.Optimizer],
     average: Average,
     step: int,
     *,
@@ -137,7 +132,7 @@ def _report_checkpoint(
         folder = Path(temporary)
         state = {
             "task": task.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "average": average.tensors,
             "step": step,
         }

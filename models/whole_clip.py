@@ -8,7 +8,7 @@ is a latent frame of its own.
 
 import torch
 from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample, patchify, unpatchify
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from einops import rearrange
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 def encode_whole(model: AutoencoderKLWan, video_B3FHW: Tensor) -> DiagonalGaussianDistribution:
     """The posterior of a batch of clips of 4k+1 frames; equals `model.encode`."""
     encoder = model.encoder
-    x = encoder.conv_in(video_B3FHW)
+    x = encoder.conv_in(patchify(video_B3FHW, model.config.patch_size or 1))
     for layer in encoder.down_blocks:
         x = _resample(layer, x) if isinstance(layer, WanResample) else layer(x)
     x = encoder.conv_out(encoder.nonlinearity(encoder.norm_out(encoder.mid_block(x))))
@@ -33,7 +33,8 @@ def decode_whole(model: AutoencoderKLWan, latents_BCTYX: Tensor) -> Tensor:
             x = resnet(x)
         for upsampler in block.upsamplers or ():
             x = _resample(upsampler, x)
-    return decoder.conv_out(decoder.nonlinearity(decoder.norm_out(x)))
+    x = decoder.conv_out(decoder.nonlinearity(decoder.norm_out(x)))
+    return unpatchify(x, model.config.patch_size or 1)
 
 
 def _resample(layer: WanResample, x: Tensor) -> Tensor:

@@ -198,8 +198,9 @@ def _encode(path: Path, frames: np.ndarray, fps: float, crf: int) -> None:
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        # One thread: the same bytes on every machine, and one core per writing task.
-        stream.options = {"crf": str(crf), "threads": "1"}
+        # The same frames give the same bytes, always: threads cut pictures differently, and x264's AVX-512 code for
+        # macroblock trees gives another result now and then. One thread also means one core per writing task.
+        stream.options = {"crf": str(crf), "threads": "1", "x264-params": "mbtree=0"}
         tags = stream.codec_context
         tags.colorspace, tags.color_range = Colorspace.ITU709, ColorRange.MPEG
         tags.color_primaries, tags.color_trc = ColorPrimaries.BT709, ColorTrc.BT709

@@ -16,7 +16,7 @@ from torch import Tensor
 from airshower.actors.clip_encoder import ClipEncoder
 from airshower.configs.training import WorldClips
 from airshower.models.control_maps import edge_map, vis_map
-from airshower.models.training.clips import read_shard, shard_names, write_shard
+from airshower.models.training.clips import has_shard, read_captions, read_shard, shard_names, write_shard
 from airshower.pipelines.world.camera import front_camera
 from airshower.pipelines.world.caption import caption
 from airshower.pipelines.world.controls import depth_control, segmentation_control
@@ -76,7 +76,7 @@ class _ShardRenderer:
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
         seeds = [int(seed) for seed in shard["seeds"]]
         name = f"clips-{seeds[0]:06d}"
-        if name not in shard_names(self._folder):
+        if not has_shard(self._folder, name):
             made = [self._render(seed) for seed in seeds]
             tensors = {kind: torch.stack([videos[kind] for videos, _ in made]) for kind in made[0][0]}
             write_shard(self._folder, name, tensors, [captions for _, captions in made])
@@ -117,10 +117,10 @@ class _ShardEncoder:
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
         name = f"{shard['name']}-mirrored" if shard["mirrored"] else shard["name"]
-        clips = read_shard(self._rendered, shard["name"])
-        if name not in shard_names(self._folder):
+        if not has_shard(self._folder, name):
+            clips = read_shard(self._rendered, shard["name"])
             latents = {
                 kind: self._encoder.encode(video, mirrored=shard["mirrored"]) for kind, video in clips.tensors.items()
             }
             write_shard(self._folder, name, latents, clips.captions)
-        return {"clips": len(clips)}
+        return {"clips": len(read_captions(self._folder, name))}

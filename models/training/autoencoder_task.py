@@ -7,16 +7,17 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
-from airshower.configs.training import AutoencoderExperiment
+from airshower.configs.training import AutoencoderExperiment, Window
 from airshower.models.training.clips import VIDEO, ClipSet
 from airshower.models.training.reconstruction import reconstruction_loss
 
 VIDEO_SHARE = 0.75  # of a batch; the others are control videos, which only have to be told apart in latent space
 STATISTICS_CLIPS = 64
+PATCH = 2  # pixels of a side that enter as channels: with two halvings, 8x in space
 
 
 class AutoencoderTask(nn.Module):
-    """`forward(generator, batch)` is the loss of a batch drawn with the generator."""
+    """`forward(generator, batch, progress)` is the loss of a batch drawn with the generator; progress is 0 to 1."""
 
     def __init__(self, experiment: AutoencoderExperiment, clips: ClipSet) -> None:
         super().__init__()
@@ -25,25 +26,34 @@ class AutoencoderTask(nn.Module):
         self.model = AutoencoderKLWan(
             base_dim=experiment.base_dim,
             decoder_base_dim=experiment.decoder_base_dim,
+            dim_mult=list(experiment.width_multiples),
             num_res_blocks=experiment.res_blocks,
-            temperal_downsample=[False, True, True],  # sic: diffusers' name
+            temperal_downsample=[True, True],  # sic: diffusers' name
+            patch_size=PATCH,
+            in_channels=3 * PATCH**2,
+            out_channels=3 * PATCH**2,
         )
 
-    def forward(self, generator: torch.Generator, batch: int) -> Tensor:
-        video = torch.stack([self._window(generator) for _ in range(batch)])
-        with torch.autocast(video.device.type, torch.bfloat16, enabled=video.is_cuda):
-            return reconstruction_loss(
-                self.model,
-                video,
-                gradient_weight=self.experiment.gradient_weight,
-                kl_weight=self.experiment.kl_weight,
-            )
+    def forward(self, generator: torch.Generator, batch: int, progress: float) -> Tensor:
+        window = next(w for w in self.experiment.windows if progress < w.until)
+        video = torch.stack([self._cut(window, generator) for _ in range(batch)])
+        return reconstruction_loss(
+            self.model,
+            video.contiguous(memory_format=torch.channels_last_3d),
+            gradient_weight=self.experiment.gradient_weight,
+            kl_weight=self.experiment.kl_weight,
+        )
+
+    def muon_weights(self) -> list[nn.Parameter]:
+        """The weights of all convolutions."""
+        layers = [module for module in self.model.modules() if isinstance(module, nn.Conv2d | nn.Conv3d)]
+        return [layer.get_parameter("weight") for layer in layers]
 
     def compile_network(self) -> None:
         """Raises ValueError: the autoencoder walks over time with a cache, which does not compile to one graph."""
         raise ValueError("--compile: autoencoders can't be compiled: leave it out")
 
-    def _window(self, generator: torch.Generator) -> Tensor:
+    def _cut(self, window: Window, generator: torch.Generator) -> Tensor:
         """A random crop in space and time of a random clip or control video, (3, F, H, W) in [-1, 1]."""
         kinds = list(self.clips.tensors)
         kind = VIDEO
@@ -51,11 +61,11 @@ class AutoencoderTask(nn.Module):
             kind = kinds[_draw(len(kinds), generator)]
         clip = self.clips.tensors[kind][_draw(len(self.clips), generator)]
         frames, height, width, _ = clip.shape
-        lengths = (min(self.experiment.window_frames, frames), *(min(self.experiment.crop, n) for n in (height, width)))
+        lengths = (min(window.frames, frames), *(min(window.crop, n) for n in (height, width)))
         starts = [_draw(whole - part + 1, generator) for whole, part in zip(clip.shape, lengths, strict=False)]
         f, y, x = (slice(start, start + part) for start, part in zip(starts, lengths, strict=True))
-        window = clip[f, y, x].permute(3, 0, 1, 2).float() / 127.5 - 1
-        return window.flip(-1) if torch.rand((), generator=generator) < 0.5 else window
+        video = clip[f, y, x].permute(3, 0, 1, 2).float() / 127.5 - 1
+        return video.flip(-1) if torch.rand((), generator=generator) < 0.5 else video
 
     @torch.inference_mode()
     def export(self, folder: Path) -> None:

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 VIDEO = "video"
-CONTROLS = ("edge", "vis", "depth", "seg")
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,20 @@ def shard_names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
+def has_shard(folder: Path, name: str) -> bool:
+    """Whether a shard is there, whole."""
+    return (folder / f"{name}.json").exists()
+
+
+def read_captions(folder: Path, name: str) -> list[list[str]]:
+    """The wordings of a shard's clips, without its tensors."""
+    captions: list[list[str]] = json.loads((folder / f"{name}.json").read_text())
+    return captions
+
+
 def read_shard(folder: Path, name: str) -> ClipSet:
     """One shard, on the CPU."""
-    return ClipSet(load_file(folder / f"{name}.safetensors"), json.loads((folder / f"{name}.json").read_text()))
+    return ClipSet(load_file(folder / f"{name}.safetensors"), read_captions(folder, name))
 
 
 def read_clips(folder: Path, device: torch.device) -> ClipSet:

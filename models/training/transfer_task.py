@@ -8,7 +8,8 @@ from transformers import T5EncoderModel
 
 from airshower.configs.network import DitConfig
 from airshower.configs.training import TransferExperiment
-from airshower.models.dit.block import Block
+from airshower.models.dit.block import Block, ControlBlock
+from airshower.models.dit.layers import Attention, Mlp
 from airshower.models.dit.transformer import ControlInput, Transformer
 from airshower.models.text import WordEncoder, split_words, tiny_t5_config, word_tokenizer
 from airshower.models.training.clips import VIDEO, ClipSet
@@ -20,11 +21,11 @@ from airshower.models.weights import save_transformer
 CONTROL_COUNTS = (0.08, 0.5, 0.14, 0.08, 0.2)
 REDUCED_WEIGHT_SHARE = 0.15  # of the controls, trained at a random weight below 1
 NARROW_SHARE = 0.2  # of the batches, cut to a narrower picture so that other aspect ratios work
-SHORT_SHARE = 0.3  # of the batches, cut to fewer latent frames so that short clips work
+CUT_SHARE = 0.3  # of the batches, cut to fewer latent frames so that clips of every length work
 
 
 class TransferTask(nn.Module):
-    """`forward(generator, batch)` is the loss of a batch drawn with the generator."""
+    """`forward(generator, batch, progress)` is the loss of a batch drawn with the generator."""
 
     tokens: Tensor  # (clips, captions, tokens)
 
@@ -45,28 +46,35 @@ class TransferTask(nn.Module):
         tokens = self.text.tokens(flat).view(len(clips), -1, self.text.tokens([""]).shape[1])
         self.register_buffer("tokens", tokens, persistent=False)
 
-    def forward(self, generator: torch.Generator, batch: int) -> Tensor:
+    def forward(self, generator: torch.Generator, batch: int, progress: float) -> Tensor:
         latents = self.clips.tensors[VIDEO]
         device = latents.device
+        frames, short = latents.shape[2], self.experiment.short_latent_frames
+        if progress < self.experiment.short_until and short < frames:
+            batch, frames = batch * (frames // short), short
         index = torch.randint(len(self.clips), (batch,), generator=generator)
-        window = self._window(latents.shape, generator)
+        window = self._window(frames, latents.shape[3], latents.shape[4], generator)
         on_device = torch.Generator(device).manual_seed(int(torch.randint(2**31, (), generator=generator)))
         given = torch.multinomial(torch.tensor(self.experiment.conditional_frames), batch, True, generator=generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            batch_inputs = FlowBatch(
-                latents_BCTYX=latents[index][window].float(),
-                text_BMC=self._text(index.to(device), generator),
-                controls=self._controls(index, window, generator),
-                given_latent_frames_B=given.to(device),
-            )
-            return flow_loss(self.net, batch_inputs, self.experiment.shift, on_device)
+        batch_inputs = FlowBatch(
+            latents_BCTYX=latents[index][window].float(),
+            text_BMC=self._text(index.to(device), generator),
+            controls=self._controls(index, window, generator),
+            given_latent_frames_B=given.to(device),
+        )
+        return flow_loss(self.net, batch_inputs, self.experiment.shift, on_device)
 
-    def _window(self, shape: torch.Size, generator: torch.Generator) -> tuple[slice, ...]:
+    def muon_weights(self) -> list[nn.Parameter]:
+        """The matrices of attention and feed-forward layers and of the control branches' projections."""
+        layers = [module for module in self.net.modules() if isinstance(module, Attention | Mlp | ControlBlock)]
+        linears = [part for layer in layers for part in layer.children() if isinstance(part, nn.Linear)]
+        return [linear.get_parameter("weight") for linear in linears]
+
+    def _window(self, frames: int, rows: int, columns: int, generator: torch.Generator) -> tuple[slice, ...]:
         """A cut of the batch's latents in time and width, from the start: the first latent frame is one of its kind."""
-        frames, rows, columns = shape[2:]
         patch = self.net.config.patch
         chance = torch.rand(2, generator=generator)
-        if chance[0] < SHORT_SHARE:
+        if chance[0] < CUT_SHARE:
             frames = int(torch.randint(2, frames + 1, (), generator=generator))
         if chance[1] < NARROW_SHARE:
             columns = patch * int(torch.randint(rows // patch, columns // patch + 1, (), generator=generator))

@@ -47,6 +47,9 @@ def train(
         int | None,
         typer.Option(min=1, help="Processes that prepare clips; default: one per CPU, or 4 that share a GPU"),
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads per rank; default: all CPUs, shared between the ranks")
+    ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the transformer")] = False,
     report_every: Annotated[int, typer.Option(min=1, help="Steps between progress reports")] = 100,
     checkpoint_every: Annotated[
@@ -76,7 +79,7 @@ def train(
             device=device,
             workers=workers,
             makers=makers or (MAKERS_PER_GPU if device == "cuda" else max(1, int(cluster.cpus))),
-            threads=max(1, int(cluster.cpus) // workers),
+            threads=threads or max(1, int(cluster.cpus) // workers),
             compiled=compiled,
             report_every_steps=report_every,
             checkpoint_every_steps=checkpoint_every,
@@ -117,5 +120,6 @@ def _line(event: "TrainEvent") -> str:
     left_s = (metrics["steps"] - metrics["step"]) / metrics["steps_per_s"]
     return (
         f"{event.experiment}: step {metrics['step']}/{metrics['steps']}  loss {metrics['loss']:.4f}"
-        f"  rate {metrics['learning_rate']:.2e}  {metrics['steps_per_s']:.2f} steps/s  {left_s / 60:.1f} min left"
+        f"  rate x {metrics['learning_rate_factor']:.3f}  {metrics['steps_per_s']:.2f} steps/s"
+        f"  {left_s / 60:.1f} min left"
     )

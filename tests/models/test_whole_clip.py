@@ -7,12 +7,20 @@ from diffusers import AutoencoderKLWan
 from airshower.models.whole_clip import decode_whole, encode_whole
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=["pixels", "patches"])
+def model(request):
     torch.manual_seed(0)
-    return AutoencoderKLWan(
-        base_dim=4, decoder_base_dim=6, num_res_blocks=1, temperal_downsample=[False, True, True]
-    ).eval()
+    form = {
+        "pixels": {"temperal_downsample": [False, True, True]},
+        "patches": {
+            "temperal_downsample": [True, True],
+            "dim_mult": [1, 2, 4],
+            "patch_size": 2,
+            "in_channels": 12,
+            "out_channels": 12,
+        },
+    }[request.param]
+    return AutoencoderKLWan(base_dim=4, decoder_base_dim=6, num_res_blocks=1, **form).eval()
 
 
 @pytest.mark.parametrize("frames", [1, 5, 13])

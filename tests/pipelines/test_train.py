@@ -14,7 +14,7 @@ from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import PreparedClip
 from airshower.configs.presets import tiny_transfer as transfer_preset
 from airshower.configs.spec import ClipSpec
-from airshower.configs.training import Optimisation, WorldClips, tiny_autoencoder, tiny_transfer
+from airshower.configs.training import Optimisation, Window, WorldClips, tiny_autoencoder, tiny_transfer
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.training.clips import read_clips
 from airshower.pipelines.train import StepsTrained, TrainSettings, train
@@ -24,7 +24,7 @@ KILLED_AFTER = 3
 
 
 def _settings(experiment, output, steps, **more):
-    optimisation = Optimisation(steps=steps, batch=2, learning_rate=1e-3, warmup_steps=1)
+    optimisation = Optimisation(steps=steps, batch=2, muon_learning_rate=1e-2, adam_learning_rate=1e-3, warmup_steps=1)
     return TrainSettings(
         experiment=dataclasses.replace(experiment, data=CLIPS, optimisation=optimisation),
         output=output,
@@ -73,7 +73,7 @@ def output(cluster, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def experiment():
-    autoencoder = dataclasses.replace(tiny_autoencoder(), data=CLIPS, crop=32, window_frames=5)
+    autoencoder = dataclasses.replace(tiny_autoencoder(), data=CLIPS, windows=(Window(until=1.0, frames=5, crop=32),))
     optimisation = dataclasses.replace(autoencoder.optimisation, steps=3, batch=2)
     return dataclasses.replace(tiny_transfer(), autoencoder=dataclasses.replace(autoencoder, optimisation=optimisation))
 
