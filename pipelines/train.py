@@ -136,7 +136,7 @@ def _prepare(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) ->
         output / "latents",
         autoencoder=settings.autoencoder.absolute(),
         device=settings.device,
-        workers=1,
+        workers=1 if settings.device == "cuda" else settings.makers,
         on_clips=partial(count, "encoded"),
     )
     return output / "latents"
