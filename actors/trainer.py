@@ -53,7 +53,8 @@ def train_rank(settings: TrainerSettings) -> None:
     step = _resume(task, optimizers, average, device)
     if settings.compiled:
         task.compile_network()
-    model = prepare_model(task, move_to_device=False)
+    # A batch may leave out control branches, and each rank others.
+    model = prepare_model(task, move_to_device=False, parallel_strategy_kwargs={"find_unused_parameters": True})
     context = ray.train.get_context()
     batch = math.ceil(optimisation.batch / context.get_world_size())
     started, first, losses = time.perf_counter(), step, []

@@ -62,14 +62,17 @@ class DitConfig:
 
 
 def tiny_transfer_dit() -> DitConfig:
-    """Toy-size Transfer2.5 multi-control network, about 2 M parameters."""
+    """Toy-size Transfer2.5 multi-control network, about 2 M parameters.
+
+    Wide rather than deep: a token carries 64 latent values, and all of their noise has to pass through its width.
+    """
     return DitConfig(
-        blocks=7,
-        width=96,
-        heads=3,
-        mlp_width=384,
-        adaln_rank=12,
+        blocks=5,
+        width=128,
+        heads=4,
+        mlp_width=256,
+        adaln_rank=6,
         text_in_channels=64,
-        text_channels=96,
+        text_channels=64,
         control=ControlConfig(branches=("edge", "vis", "depth", "seg"), injected_after=(0,), padded_channels=16),
     )

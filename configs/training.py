@@ -94,9 +94,8 @@ class TransferExperiment:
     shift: float = 3.0  # timestep shift of training, the sampler's too
     text_dropout: float = 0.1  # share of clips whose text becomes zeros
     conditional_frames: tuple[float, ...] = (0.5, 0.3, 0.2)  # chances of 0, 1, 2 given latent frames
-    # Steps on the first few latent frames come first: they cost far less than whole clips and teach nearly everything
-    # but long motion. A step of them takes as many more clips as they are shorter.
-    short_until: float = 0.8  # share of the steps
+    # Steps on the first latent frames alone: cheaper in attention, and worth as many more clips as they are shorter.
+    short_share: float = 0.5
     short_latent_frames: int = 3
 
 
@@ -123,7 +122,7 @@ def tiny_transfer() -> TransferExperiment:
         autoencoder=tiny_autoencoder(),
         data=WorldClips(clips=160, seed=0),
         optimisation=Optimisation(
-            steps=4_000,
+            steps=12_000,
             batch=5,
             muon_learning_rate=0.02,
             adam_learning_rate=2e-3,

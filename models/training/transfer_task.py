@@ -17,15 +17,15 @@ from airshower.models.training.flow import FlowBatch, flow_loss
 from airshower.models.training.initialisation import initialise
 from airshower.models.weights import save_transformer
 
-# How many controls a clip is trained with, 0 to 4: chances. One alone and all together are what people ask for most.
+# How many controls a batch is trained with, 0 to 4: chances. One alone and all together are what people ask for most.
 CONTROL_COUNTS = (0.08, 0.5, 0.14, 0.08, 0.2)
-REDUCED_WEIGHT_SHARE = 0.15  # of the controls, trained at a random weight below 1
+REDUCED_WEIGHT_SHARE = 0.15  # of the clips' controls, trained at a random weight below 1
 NARROW_SHARE = 0.2  # of the batches, cut to a narrower picture so that other aspect ratios work
 CUT_SHARE = 0.3  # of the batches, cut to fewer latent frames so that clips of every length work
 
 
 class TransferTask(nn.Module):
-    """`forward(generator, batch, progress)` is the loss of a batch drawn with the generator."""
+    """`forward(generator, batch, progress)` is the loss of a batch drawn with the generator, at any progress."""
 
     tokens: Tensor  # (clips, captions, tokens)
 
@@ -50,7 +50,7 @@ class TransferTask(nn.Module):
         latents = self.clips.tensors[VIDEO]
         device = latents.device
         frames, short = latents.shape[2], self.experiment.short_latent_frames
-        if progress < self.experiment.short_until and short < frames:
+        if torch.rand((), generator=generator) < self.experiment.short_share and short < frames:
             batch, frames = batch * (frames // short), short
         index = torch.randint(len(self.clips), (batch,), generator=generator)
         window = self._window(frames, latents.shape[3], latents.shape[4], generator)
@@ -90,27 +90,20 @@ class TransferTask(nn.Module):
     def _controls(
         self, index_B: Tensor, window: tuple[slice, ...], generator: torch.Generator
     ) -> dict[str, ControlInput]:
-        """All branches run on the whole batch; a control that a clip goes without has weight 0 there."""
-        weights = self._weights(len(index_B), generator)
-        return {
-            name: ControlInput(
-                self.clips.tensors[name][index_B][window].float(),
-                weights[:, number].view(-1, 1, 1, 1, 1).to(self.clips.tensors[name].device),
-            )
-            for number, name in enumerate(self.branches)
-        }
+        """The batch's controls, each with a weight per clip. The other branches are not computed, which saves time."""
+        count = int(torch.multinomial(torch.tensor(CONTROL_COUNTS), 1, generator=generator))
+        chosen = torch.randperm(len(self.branches), generator=generator)[:count].tolist()
+        controls = {}
+        for name in (self.branches[number] for number in chosen):
+            latents = self.clips.tensors[name][index_B][window].float()
+            controls[name] = ControlInput(latents, self._strengths(len(index_B), generator).to(latents))
+        return controls
 
-    def _weights(self, batch: int, generator: torch.Generator) -> Tensor:
-        """(batch, branches): which controls each clip has, and how strongly."""
-        branches = len(self.branches)
-        counts = torch.multinomial(torch.tensor(CONTROL_COUNTS), batch, True, generator=generator)
-        order = torch.rand(batch, branches, generator=generator).argsort(1).argsort(1)
-        present = (order < counts[:, None]).float()
-        reduced = torch.rand(batch, branches, generator=generator)
-        strength = torch.where(
-            torch.rand(batch, branches, generator=generator) < REDUCED_WEIGHT_SHARE, reduced, torch.ones(())
-        )
-        return present * strength
+    def _strengths(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Weights of one control, (B, 1, 1, 1, 1): mostly 1."""
+        reduced = torch.rand(batch, generator=generator)
+        is_reduced = torch.rand(batch, generator=generator) < REDUCED_WEIGHT_SHARE
+        return torch.where(is_reduced, reduced, torch.ones(())).view(-1, 1, 1, 1, 1)
 
     def compile_network(self) -> None:
         """Lets the blocks run as compiled graphs: one graph serves all of them, so compiling takes seconds."""
