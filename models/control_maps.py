@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from airshower.models.chunks import TEMPORAL_FACTOR
+
 Setting = TypeVar("Setting")
 
 # Canny's lower and upper hysteresis threshold by strength.
@@ -104,6 +106,20 @@ def control_weight_maps(
     }
     cap = torch.stack(list(maps.values())).sum(0).clamp(min=1)
     return {key: weight_map / cap for key, weight_map in maps.items()}
+
+
+def guided_latent_map(mask_FHW: Tensor, latent_frames: int, rows: int, columns: int) -> Tensor:
+    """Weight of guided generation on the latent grid, (1, 1, latent_frames, rows, columns), from values 0..1.
+
+    The first frame alone, then every group of frames that makes a latent frame. Raises ValueError for a mask of another
+    length.
+    """
+    first, others = mask_FHW[:1], mask_FHW[1:]
+    if len(others) != TEMPORAL_FACTOR * (latent_frames - 1):
+        wanted = 1 + TEMPORAL_FACTOR * (latent_frames - 1)
+        raise ValueError(f"guided mask of {len(mask_FHW)} frames: {latent_frames} latent frames need {wanted}")
+    groups = [first, *others.split(TEMPORAL_FACTOR)]
+    return torch.cat([_trilinear(group.float(), (1, rows, columns)) for group in groups], dim=2)
 
 
 def masks_matter(masks: Mapping[str, Tensor]) -> bool:

@@ -1,6 +1,9 @@
-"""Denoising one chunk: from noise to latents under text, controls and conditioning frames.
+"""Denoising one chunk with the rectified-flow sampler of the 2.5 family, from noise to latents.
 
-Plain functions over a `Transformer`; what a chunk is and where its conditions come from is decided elsewhere.
+Plain functions over a `Transformer`; what a chunk is and where its conditions come from is decided elsewhere. The
+samplers of Predict2 (`adams_bashforth.py`) and of the distilled networks (`distilled.py`) take the same conditions.
+
+Shapes: B batch, C channels, T latent frames, Y and X latent rows and columns.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,23 +12,48 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from airshower.models.dit.transformer import ControlInput, Transformer
+from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.unipc import Schedule, UniPc
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkConditions:
-    """What steers one chunk. Text is projected; latents are normalised.
+    """What steers one chunk. Latents are normalised; `given_BCTYX` counts where `given_mask_B1TYX` is 1."""
 
-    Shapes: B batch, C channels, T latent frames, Y and X latent rows and columns. `given_BCTYX` holds the conditioning
-    frames where `given_mask_B1TYX` is 1.
-    """
-
-    text_BMC: Tensor
-    negative_text_BMC: Tensor
+    context: Context
+    negative_context: Context
     given_BCTYX: Tensor
     given_mask_B1TYX: Tensor
     controls: Mapping[str, ControlInput] = field(default_factory=dict)
+    given_timestep: float | None = None  # of given frames; None: that of the others
+
+    def with_given(self, x_BCTYX: Tensor) -> Tensor:
+        """The latents with the given frames in their place."""
+        mask = self.given_mask_B1TYX
+        return mask * self.given_BCTYX + (1 - mask) * x_BCTYX
+
+    def timesteps(self, timestep: float) -> Tensor:
+        """Raw timesteps for the network: (B, 1), or (B, T) when given frames have their own."""
+        mask_BT = self.given_mask_B1TYX[:, 0, :, 0, 0]
+        if self.given_timestep is None:
+            return torch.full((len(mask_BT), 1), timestep, device=mask_BT.device)
+        return mask_BT * self.given_timestep + (1 - mask_BT) * timestep
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedRegion:
+    """Guided generation: up to a step, the network sees this clip, noised, where the mask is 1."""
+
+    latents_BCTYX: Tensor
+    mask_BCTYX: Tensor
+    last_step: int  # the last step, from 0, that is guided
+
+    def seen(self, x_BCTYX: Tensor, step: int, sigma: float, noise_BCTYX: Tensor) -> Tensor:
+        """What the network gets instead of the sampler's state."""
+        if step > self.last_step:
+            return x_BCTYX
+        noisy = (1 - sigma) * self.latents_BCTYX + sigma * noise_BCTYX
+        return self.mask_BCTYX * noisy + (1 - self.mask_BCTYX) * x_BCTYX
 
 
 def guided_velocity(
@@ -38,21 +66,20 @@ def guided_velocity(
 ) -> Tensor:
     """v = c + g (c - u), the Transfer2.5 form (g = 3 is the usual scale 4); given frames keep their exact velocity.
 
-    Without guidance (g = 0) the unconditional half has no effect and is not computed.
+    Predict2.5 multiview's form, u + g (c - u), is this one with g - 1. Without guidance (g = 0) the unconditional half
+    has no effect and is not computed.
     """
-    mask = conditions.given_mask_B1TYX
-    model_input = mask * conditions.given_BCTYX + (1 - mask) * x_BCTYX
-    timesteps = torch.full((x_BCTYX.shape[0], 1), timestep, device=x_BCTYX.device)
-    dtype = net.dtype
+    mask, dtype = conditions.given_mask_B1TYX, net.dtype
+    model_input, timesteps = conditions.with_given(x_BCTYX).to(dtype), conditions.timesteps(timestep)
 
-    def velocity(text_BMC: Tensor) -> Tensor:
-        predicted = net(model_input.to(dtype), timesteps, text_BMC, mask, conditions.controls).float()
+    def velocity(context: Context) -> Tensor:
+        predicted = net(model_input, timesteps, context, mask, conditions.controls).float()
         return mask * (noise_BCTYX - conditions.given_BCTYX) + (1 - mask) * predicted
 
-    conditional = velocity(conditions.text_BMC)
+    conditional = velocity(conditions.context)
     if guidance == 0:
         return conditional
-    return conditional + guidance * (conditional - velocity(conditions.negative_text_BMC))
+    return conditional + guidance * (conditional - velocity(conditions.negative_context))
 
 
 def sample(
@@ -61,13 +88,16 @@ def sample(
     schedule: Schedule,
     conditions: ChunkConditions,
     guidance: float,
+    *,
+    region: GuidedRegion | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Runs the sampler from noise to latents (B, C, T, Y, X), float32; `on_step` is called after each step."""
     solver = UniPc(schedule)
     x = noise_BCTYX
     for step, timestep in enumerate(schedule.timesteps):
-        x = solver.step(x, guided_velocity(net, x, timestep, noise_BCTYX, conditions, guidance))
+        seen = x if region is None else region.seen(x, step, schedule.sigmas[step], noise_BCTYX)
+        x = solver.step(x, guided_velocity(net, seen, timestep, noise_BCTYX, conditions, guidance))
         if on_step is not None:
             on_step(step + 1)
     return x

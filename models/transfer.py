@@ -15,7 +15,7 @@ from torch import Tensor
 from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
 from airshower.models.chunks import TEMPORAL_FACTOR, latent_frames
 from airshower.models.control_maps import control_weight_maps, masks_matter
-from airshower.models.dit.transformer import ControlInput, Transformer
+from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.sampling import ChunkConditions, sample
 from airshower.models.unipc import flow_schedule, noise
@@ -71,8 +71,8 @@ class TransferModel:
             given[:, :, :count] = self._latents(inputs.given[: 1 + TEMPORAL_FACTOR * (count - 1)])
             mask[:, :, :count] = 1
         return ChunkConditions(
-            text_BMC=inputs.text_BMC,
-            negative_text_BMC=inputs.negative_text_BMC,
+            context=Context(text_BMC=inputs.text_BMC),
+            negative_context=Context(text_BMC=inputs.negative_text_BMC),
             given_BCTYX=given,
             given_mask_B1TYX=mask,
             controls=self._controls(inputs, shape),
@@ -90,7 +90,7 @@ class TransferModel:
     ) -> Tensor:
         """Latents of the chunk."""
         start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        return sample(self.net, start, flow_schedule(steps, shift), conditions, guidance, on_step)
+        return sample(self.net, start, flow_schedule(steps, shift), conditions, guidance, on_step=on_step)
 
     def decode(self, latents_BCTYX: Tensor) -> np.ndarray:
         """Frames of the chunk."""

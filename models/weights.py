@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from airshower.configs.network import ControlConfig, DitConfig, RopeConfig
+from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
 from airshower.configs.presets import ModelPreset
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
@@ -70,16 +70,20 @@ def read_config(path: Path) -> DitConfig:
     """A network's hyper-parameters; raises WeightsError for a file that doesn't describe one."""
     try:
         values: dict[str, Any] = json.loads(path.read_text())
-        values["rope"] = RopeConfig(**values["rope"])
-        if (control := values["control"]) is not None:
-            values["control"] = ControlConfig(
-                branches=tuple(control["branches"]),
-                injected_after=tuple(control["injected_after"]),
-                padded_channels=control["padded_channels"],
-            )
+        parts = {"rope": RopeConfig, "control": ControlConfig, "image": ImageConfig, "views": ViewsConfig}
+        for name, part in parts.items():
+            if values.get(name) is not None:
+                values[name] = part(**{key: _untupled(value) for key, value in values[name].items()})
         return DitConfig(**values)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not a network's config.json: {error}") from error
+
+
+def _untupled(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """What a dataclass held before it became JSON: lists were tuples, and the keys of objects camera ids."""
+    if isinstance(value, dict):
+        return {int(key): tuple(item) for key, item in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -11,53 +11,91 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airshower.configs.network import DitConfig
-from airshower.models.dit.layers import Attention, Mlp, Modulation
+from airshower.models.dit.layers import Attention, ImageCrossAttention, Mlp, Modulation
 from airshower.models.dit.rope import Rope
+from airshower.models.dit.views import Cameras, CrossViewAttention
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conditions:
     """What every block of one network evaluation shares."""
 
     emb_BTD: Tensor  # normalised sinusoid of the timestep, float32
     lora_BT3D: Tensor  # additive part of the modulations, float32
-    text_BMC: Tensor  # projected text
-    rope: Rope
+    text_BMC: Tensor  # projected text, one camera after the other
+    image_BID: Tensor | None  # projected style image
+    rope: Rope  # of all tokens, or of one camera's where cameras attend apart
+    cameras: Cameras | None
+    camera_modulation_BT9D: Tensor | None  # added to the modulations of the three sublayers, float32
 
 
 class Block(nn.Module):
-    """Self-attention over all tokens of the clip, cross-attention to text, feed-forward; each modulated by time."""
+    """Self-attention over all tokens of the clip, cross-attention to text, feed-forward; each modulated by time.
+
+    With cameras that attend apart, each camera's tokens attend to each other and then to its neighbours'.
+    """
 
     def __init__(self, config: DitConfig) -> None:
         super().__init__()
         width, eps = config.width, config.norm_eps
         self.self_attn = Attention(width, width, config.heads, eps)
-        self.cross_attn = Attention(width, config.text_channels, config.heads, eps)
+        text_attention = Attention if config.image is None else ImageCrossAttention
+        self.cross_attn = text_attention(width, config.text_channels, config.heads, eps)
         self.mlp = Mlp(width, config.mlp_width)
         self.adaln_modulation_self_attn = Modulation(width, config.adaln_rank, parts=3)
         self.adaln_modulation_cross_attn = Modulation(width, config.adaln_rank, parts=3)
         self.adaln_modulation_mlp = Modulation(width, config.adaln_rank, parts=3)
+        self.layer_norm_cross_view_attn: nn.LayerNorm | None = None
+        self.cross_view_attn: CrossViewAttention | None = None
+        if config.views is not None and config.views.neighbours is not None:
+            self.layer_norm_cross_view_attn = nn.LayerNorm(width, eps)
+            self.cross_view_attn = CrossViewAttention(width, config.heads, eps, config.views.neighbours)
         self.eps = eps
 
     def forward(self, x_BTSD: Tensor, conditions: Conditions) -> Tensor:
-        frames = x_BTSD.shape[1]
-
-        def attend_self(y_BTSD: Tensor) -> Tensor:
-            y_BND = y_BTSD.flatten(1, 2)
-            return self.self_attn(y_BND, y_BND, conditions.rope).unflatten(1, (frames, -1))
-
-        def attend_text(y_BTSD: Tensor) -> Tensor:
-            return self.cross_attn(y_BTSD.flatten(1, 2), conditions.text_BMC).unflatten(1, (frames, -1))
-
-        for sublayer, modulation in (
-            (attend_self, self.adaln_modulation_self_attn),
-            (attend_text, self.adaln_modulation_cross_attn),
-            (self.mlp, self.adaln_modulation_mlp),
-        ):
-            shift, scale, gate = modulation.vectors(conditions.emb_BTD, conditions.lora_BT3D, x_BTSD.dtype)
+        camera_parts: tuple[Tensor | None, ...] = (None, None, None)
+        if conditions.camera_modulation_BT9D is not None:
+            camera_parts = conditions.camera_modulation_BT9D.chunk(3, dim=-1)
+        sublayers = (self._attend_self, self._attend_text, lambda y_BTSD, _: self.mlp(y_BTSD))
+        modulations = (
+            self.adaln_modulation_self_attn,
+            self.adaln_modulation_cross_attn,
+            self.adaln_modulation_mlp,
+        )
+        for sublayer, modulation, camera_part in zip(sublayers, modulations, camera_parts, strict=True):
+            shift, scale, gate = modulation.vectors(conditions.emb_BTD, conditions.lora_BT3D, x_BTSD.dtype, camera_part)
             normed = F.layer_norm(x_BTSD, x_BTSD.shape[-1:], eps=self.eps)
-            x_BTSD = x_BTSD + gate * sublayer(normed * (1 + scale) + shift)
+            x_BTSD = x_BTSD + gate * sublayer(normed * (1 + scale) + shift, conditions)
+            if sublayer == self._attend_self and self.cross_view_attn is not None:
+                x_BTSD = x_BTSD + self._attend_neighbours(x_BTSD, conditions)
         return x_BTSD
+
+    def _attend_self(self, y_BTSD: Tensor, conditions: Conditions) -> Tensor:
+        cameras = conditions.cameras if self.cross_view_attn is not None else None
+        y = y_BTSD if cameras is None else cameras.apart(y_BTSD)
+        y_BND = y.flatten(1, 2)
+        attended = self.self_attn(y_BND, y_BND, conditions.rope).unflatten(1, y.shape[1:3])
+        return attended if cameras is None else cameras.together(attended)
+
+    def _attend_neighbours(self, x_BTSD: Tensor, conditions: Conditions) -> Tensor:
+        if self.cross_view_attn is None or self.layer_norm_cross_view_attn is None or conditions.cameras is None:
+            raise ValueError("only a network with neighbouring cameras, on a clip of several cameras, attends across")
+        return self.cross_view_attn.across(self.layer_norm_cross_view_attn(x_BTSD), conditions.cameras)
+
+    def _attend_text(self, y_BTSD: Tensor, conditions: Conditions) -> Tensor:
+        cameras = conditions.cameras
+        y, text = y_BTSD, conditions.text_BMC
+        if cameras is not None:
+            y, text = cameras.apart(y), cameras.apart(text)
+        y_BND = y.flatten(1, 2)
+        if isinstance(self.cross_attn, ImageCrossAttention):
+            if conditions.image_BID is None:
+                raise ValueError("this network attends to an image: give one, zeros for none")
+            attended = self.cross_attn.attend_both(y_BND, text, conditions.image_BID)
+        else:
+            attended = self.cross_attn(y_BND, text)
+        attended = attended.unflatten(1, y.shape[1:3])
+        return attended if cameras is None else cameras.together(attended)
 
 
 class ControlBlock(Block):
@@ -81,12 +119,15 @@ class ControlBranch(nn.Module):
     def __init__(self, config: DitConfig, embedder: nn.Module, hints: int) -> None:
         super().__init__()
         self.embedder = embedder
+        self.hint_block = nn.Sequential()
+        for _ in range(config.control.hint_layers if config.control is not None else 0):
+            self.hint_block.extend((nn.Linear(config.width, config.width), nn.SiLU()))
         self.blocks = nn.ModuleList(ControlBlock(config, first=index == 0) for index in range(hints))
 
     def hints(self, control_BCTYX: Tensor, base_BTSD: Tensor, conditions: Conditions) -> list[Tensor]:
         """One (B, T, S, D) hint per control block."""
         blocks = cast("Sequence[ControlBlock]", self.blocks)
-        x = blocks[0].enter(self.embedder(control_BCTYX), base_BTSD)
+        x = blocks[0].enter(self.hint_block(self.embedder(control_BCTYX)), base_BTSD)
         hints = []
         for block in blocks:
             x = block(x, conditions)

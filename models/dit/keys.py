@@ -11,7 +11,7 @@ from airshower.configs.network import DitConfig
 
 def published_key(key: str, config: DitConfig) -> str:
     """The published name of one of our parameters."""
-    match = re.fullmatch(r"branches\.([^.]+)\.(embedder|blocks)\.(.+)", key)
+    match = re.fullmatch(r"branches\.([^.]+)\.(embedder|hint_block|blocks)\.(.+)", key)
     if match is None:
         return key
     branch, part, rest = match.groups()
@@ -19,6 +19,7 @@ def published_key(key: str, config: DitConfig) -> str:
     if control is None:
         raise ValueError(f"{key}: the config has no control branches")
     if len(control.branches) == 1:
-        return f"control_{part}.{rest}"
+        return f"input_hint_block.{rest}" if part == "hint_block" else f"control_{part}.{rest}"
     number = control.branches.index(branch)
-    return f"control_embedder.{number}.{rest}" if part == "embedder" else f"control_blocks_{number}.{rest}"
+    names = {"embedder": "control_embedder.{}", "hint_block": "input_hint_block.{}", "blocks": "control_blocks_{}"}
+    return f"{names[part].format(number)}.{rest}"

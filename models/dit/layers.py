@@ -47,14 +47,41 @@ class Attention(nn.Module):
         self.k_norm = RmsNorm(width // heads, eps)
 
     def forward(self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None) -> Tensor:
+        return self.output_proj(self.attended(x_BND, context_BMC, rope))
+
+    def attended(self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None) -> Tensor:
+        """What `forward` gives, before the output projection."""
         q, k, v = (
-            rearrange(proj(x), "b n (h k) -> b n h k", h=self.heads)
+            self._heads(proj(x))
             for proj, x in ((self.q_proj, x_BND), (self.k_proj, context_BMC), (self.v_proj, context_BMC))
         )
         q, k = self.q_norm(q), self.k_norm(k)
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
-        return self.output_proj(attend(q, k, v))
+        return attend(q, k, v)
+
+    def _heads(self, x_BND: Tensor) -> Tensor:
+        return rearrange(x_BND, "b n (h k) -> b n h k", h=self.heads)
+
+
+class ImageCrossAttention(Attention):
+    """Attention to text and, with queries of its own, to the tokens of an image; the two results are added."""
+
+    def __init__(self, width: int, context_width: int, heads: int, eps: float) -> None:
+        super().__init__(width, context_width, heads, eps)
+        self.q_img = nn.Linear(width, width, bias=False)
+        self.k_img = nn.Linear(width, width, bias=False)
+        self.v_img = nn.Linear(width, width, bias=False)
+        self.q_img_norm = RmsNorm(width // heads, eps)
+        self.k_img_norm = RmsNorm(width // heads, eps)
+
+    def attend_both(self, x_BND: Tensor, text_BMC: Tensor, image_BID: Tensor) -> Tensor:
+        """`image_BID` is projected to the network's width."""
+        q, k, v = (
+            self._heads(proj(x))
+            for proj, x in zip((self.q_img, self.k_img, self.v_img), (x_BND, image_BID, image_BID), strict=True)
+        )
+        return self.output_proj(self.attended(x_BND, text_BMC) + attend(self.q_img_norm(q), self.k_img_norm(k), v))
 
 
 class Mlp(nn.Module):
@@ -132,11 +159,15 @@ class Modulation(nn.Sequential):
         down, up = (layer for layer in self if isinstance(layer, nn.Linear))
         return down, up
 
-    def vectors(self, emb_BTD: Tensor, lora_BT3D: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """`parts` tensors (B, T, 1, D) in the type of the activations."""
+    def vectors(
+        self, emb_BTD: Tensor, lora_BT3D: Tensor, dtype: torch.dtype, camera_BTP: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """`parts` tensors (B, T, 1, D) in the type of the activations; `camera_BTP` (B, T, parts*D) is added."""
         down, up = self.linears()
         x = linear_fp32(up, linear_fp32(down, F.silu(emb_BTD)))
         x = x + lora_BT3D[..., : x.shape[-1]]
+        if camera_BTP is not None:
+            x = x + camera_BTP
         return tuple(part.unsqueeze(2) for part in x.to(dtype).chunk(self.parts, dim=-1))
 
 

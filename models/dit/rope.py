@@ -25,6 +25,10 @@ class Rope:
         swapped = torch.cat((-second, first), dim=-1)
         return x * self.cos_NK[:, None] + swapped * self.sin_NK[:, None]
 
+    def repeated(self, times: int) -> "Rope":
+        """The same positions again for further cameras."""
+        return Rope(self.cos_NK.repeat(times, 1), self.sin_NK.repeat(times, 1))
+
 
 def axis_widths(head_width: int) -> tuple[int, int, int]:
     """How a head is split over (frame, row, column): two equal even spatial sixths, the rest for time."""
@@ -32,24 +36,36 @@ def axis_widths(head_width: int) -> tuple[int, int, int]:
     return head_width - 2 * spatial, spatial, spatial
 
 
-def angles(config: RopeConfig, head_width: int, frames: int, rows: int, columns: int, device: torch.device) -> Tensor:
-    """Angle table (N, K/2) of a frames x rows x columns grid, entries ordered frame | row | column."""
-    lengths = (frames, rows, columns)
+def angles(
+    config: RopeConfig, head_width: int, grid: tuple[int, int, int], device: torch.device, fps: float | None = None
+) -> Tensor:
+    """Angle table (N, K/2), float32, of a grid of (frames, rows, columns); entries are ordered frame | row | column.
+
+    Raises ValueError when positions depend on the frame rate and none is given.
+    """
+    exponent_type = torch.float32 if config.precision == "float32" else torch.bfloat16
+    table_type = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     ratios = (config.t_ratio, config.h_ratio, config.w_ratio)
     tables = []
-    for axis, (length, ratio, width) in enumerate(zip(lengths, ratios, axis_widths(head_width), strict=True)):
+    for axis, (length, ratio, width) in enumerate(zip(grid, ratios, axis_widths(head_width), strict=True)):
         exponents = torch.arange(0, width, 2, dtype=torch.float32, device=device) / width
         theta = config.theta * ratio ** (width / (width - 2)) if width > 2 else config.theta
-        frequencies = 1.0 / theta**exponents
-        positions = torch.arange(length, dtype=torch.float32, device=device)
+        frequencies = 1.0 / theta ** exponents.to(exponent_type).to(table_type)
+        positions = torch.arange(length, device=device).to(table_type)
+        if axis == 0 and config.base_fps is not None:
+            if fps is None:
+                raise ValueError("this network's positions depend on the frame rate: give fps")
+            positions = positions / torch.tensor(fps, device=device).to(table_type) * config.base_fps
         shape = [1, 1, 1, width // 2]
         shape[axis] = length
-        tables.append((positions[:, None] * frequencies).reshape(shape).expand(*lengths, -1))
+        tables.append((positions[:, None] * frequencies).float().reshape(shape).expand(*grid, -1))
     return torch.cat(tables, dim=-1).flatten(0, 2)
 
 
-def rope_table(config: RopeConfig, head_width: int, frames: int, rows: int, columns: int, device: torch.device) -> Rope:
-    """The rotation of every token of a frames x rows x columns grid."""
-    half = angles(config, head_width, frames, rows, columns, device)
+def rope_table(
+    config: RopeConfig, head_width: int, grid: tuple[int, int, int], device: torch.device, fps: float | None = None
+) -> Rope:
+    """The rotation of every token of a grid of (frames, rows, columns)."""
+    half = angles(config, head_width, grid, device, fps)
     full = torch.cat((half, half), dim=-1)
     return Rope(full.cos(), full.sin())

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from airshower.configs.network import DitConfig
 from airshower.models.dit.block import Block, Conditions, ControlBranch
-from airshower.models.dit.layers import FinalLayer, PatchEmbed, RmsNorm, Sinusoid, TimestepEmbedding
+from airshower.models.dit.layers import FinalLayer, PatchEmbed, RmsNorm, Sinusoid, TimestepEmbedding, linear_fp32
 from airshower.models.dit.rope import rope_table
+from airshower.models.dit.views import Cameras
 
 
 @dataclass(frozen=True)
@@ -27,22 +28,42 @@ class ControlInput:
     weight: float | Tensor = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a whole clip is about; all of it is the same at every step.
+
+    Text and image are projected (`Transformer.project_text`, `project_image`). The text of several cameras stands one
+    camera after the other, in their order.
+    """
+
+    text_BMC: Tensor
+    image_BID: Tensor | None = None
+    cameras: Cameras | None = None
+    fps: float | None = None
+
+
 class Transformer(nn.Module):
     """Predicts the velocity of a noisy latent video under text, time and controls."""
 
     def __init__(self, config: DitConfig) -> None:
         super().__init__()
         self.config = config
-        width, extra_channels = config.width, 2  # condition mask, padding mask
-        self.x_embedder = PatchEmbed(config.latent_channels + extra_channels, width, config.patch)
+        width = config.width
+        self.x_embedder = PatchEmbed(config.latent_channels + config.extra_channels, width, config.patch)
         self.t_embedder = nn.Sequential(Sinusoid(width), TimestepEmbedding(width))
         self.t_embedding_norm = RmsNorm(width, config.norm_eps)
-        self.crossattn_proj = nn.Sequential(nn.Linear(config.text_in_channels, config.text_channels), nn.GELU())
+        self.crossattn_proj = nn.Sequential()
+        if config.text_in_channels is not None:
+            self.crossattn_proj.extend((nn.Linear(config.text_in_channels, config.text_channels), nn.GELU()))
+        self.img_context_proj = nn.Sequential()
+        if config.image is not None:
+            self.img_context_proj.extend((nn.Linear(config.image.channels, width), nn.GELU()))
+        self._build_camera_embedding(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.final_layer = FinalLayer(width, config.latent_channels, config.patch, config.adaln_rank, config.norm_eps)
         self.branches = nn.ModuleDict()
         if config.control is not None:
-            channels = config.control.padded_channels + extra_channels
+            channels = config.control.padded_channels + config.extra_channels
             for name in config.control.branches:
                 embedder = PatchEmbed(channels, width, config.patch)
                 self.branches[name] = ControlBranch(config, embedder, len(config.control.injected_after))
@@ -56,40 +77,87 @@ class Transformer(nn.Module):
         """Encoder states (B, M, text_in_channels) -> what the blocks attend to (B, M, text_channels)."""
         return self.crossattn_proj(text_BMC)
 
+    def project_image(self, image_BIC: Tensor) -> Tensor:
+        """Image encoder states (B, I, image channels) -> what the blocks attend to (B, I, width)."""
+        return self.img_context_proj(image_BIC)
+
     def forward(
         self,
         latents_BCTYX: Tensor,
         timesteps_BT: Tensor,
-        text_BMC: Tensor,
+        context: Context,
         condition_mask_B1TYX: Tensor,
         controls: Mapping[str, ControlInput] | None = None,
         padding_mask_B1TYX: Tensor | None = None,
     ) -> Tensor:
         """Velocity (B, C, T, Y, X), float32.
 
-        Timesteps are raw (0..1000), one per clip (B, 1) or per latent frame (B, T). Text is already projected. The
-        condition mask is 1 on given latent frames; the padding mask, on the latent grid, is 1 on padded pixels.
+        Timesteps are raw (before the config's scale), one per clip (B, 1) or per latent frame (B, T). The condition
+        mask is 1 on given latent frames; the padding mask, on the latent grid, is 1 on padded pixels.
         """
         if padding_mask_B1TYX is None:
             padding_mask_B1TYX = torch.zeros_like(condition_mask_B1TYX)
-        masks = torch.cat((condition_mask_B1TYX, padding_mask_B1TYX), dim=1).to(latents_BCTYX.dtype)
-        x = self.x_embedder(torch.cat((latents_BCTYX, masks), dim=1))
-        conditions = self._conditions(latents_BCTYX, timesteps_BT, text_BMC)
-        hints = self._hints(controls or {}, masks, x, conditions)
+        self._check(context)
+        extra = [condition_mask_B1TYX, padding_mask_B1TYX, *self._camera_channels(context, condition_mask_B1TYX)]
+        extra_BETYX = torch.cat(extra, dim=1).to(latents_BCTYX.dtype)
+        x = self.x_embedder(torch.cat((latents_BCTYX, extra_BETYX), dim=1))
+        conditions = self._conditions(latents_BCTYX, timesteps_BT, context)
+        hints = self._hints(controls or {}, extra_BETYX, x, conditions)
         for index, block in enumerate(self.blocks):
             x = block(x, conditions)
             for hint in hints.get(index, ()):
                 x = x + hint
         return self._unpatchify(self.final_layer(x, conditions.emb_BTD, conditions.lora_BT3D), latents_BCTYX.shape)
 
-    def _conditions(self, latents_BCTYX: Tensor, timesteps_BT: Tensor, text_BMC: Tensor) -> Conditions:
+    def _build_camera_embedding(self, config: DitConfig) -> None:
+        if config.views is None:
+            return
+        if config.views.channels is not None:
+            self.view_embeddings = nn.Embedding(config.views.cameras, config.views.channels)
+        else:
+            self.adaln_view_embedder = nn.Embedding(config.views.cameras, config.width)
+            self.adaln_view_proj = nn.Linear(config.width, 9 * config.width)
+
+    def _check(self, context: Context) -> None:
+        views = self.config.views
+        if (views is None) != (context.cameras is None):
+            raise ValueError(
+                "this network is for one camera: give none" if views is None else "this network needs camera ids"
+            )
+        if views is not None and context.cameras is not None and max(context.cameras.ids) >= views.cameras:
+            raise ValueError(f"cameras {context.cameras.ids}: this network knows ids below {views.cameras}")
+
+    def _camera_channels(self, context: Context, like_B1TYX: Tensor) -> list[Tensor]:
+        """The embedding of every frame's camera as input channels (B, E, T, Y, X), where the network has them."""
+        if context.cameras is None or self.config.modulates_by_camera:
+            return []
+        batch, _, frames, rows, columns = like_B1TYX.shape
+        ids = context.cameras.id_of_each_frame(frames, like_B1TYX.device)
+        return [self.view_embeddings(ids).T[None, :, :, None, None].expand(batch, -1, -1, rows, columns)]
+
+    def _conditions(self, latents_BCTYX: Tensor, timesteps_BT: Tensor, context: Context) -> Conditions:
         _, _, frames, rows, columns = latents_BCTYX.shape
-        patch = self.config.patch
+        patch, cameras, device = self.config.patch, context.cameras, latents_BCTYX.device
         sinusoid = self.t_embedder[0](timesteps_BT.float() * self.config.timestep_scale)
-        rope = rope_table(
-            self.config.rope, self.config.head_width, frames, rows // patch, columns // patch, latents_BCTYX.device
+        per_camera = frames if cameras is None else frames // len(cameras)
+        grid = (per_camera, rows // patch, columns // patch)
+        rope = rope_table(self.config.rope, self.config.head_width, grid, device, context.fps)
+        modulation = None
+        if cameras is not None:
+            if self.config.views is not None and self.config.views.neighbours is None:
+                rope = rope.repeated(len(cameras))
+            if self.config.modulates_by_camera:
+                ids = cameras.id_of_each_frame(frames, device)
+                modulation = linear_fp32(self.adaln_view_proj, self.adaln_view_embedder(ids))[None]
+        return Conditions(
+            emb_BTD=self.t_embedding_norm(sinusoid),
+            lora_BT3D=self.t_embedder[1](sinusoid),
+            text_BMC=context.text_BMC,
+            image_BID=context.image_BID,
+            rope=rope,
+            cameras=cameras,
+            camera_modulation_BT9D=modulation,
         )
-        return Conditions(self.t_embedding_norm(sinusoid), self.t_embedder[1](sinusoid), text_BMC, rope)
 
     def _hints(
         self, controls: Mapping[str, ControlInput], masks: Tensor, base_BTSD: Tensor, conditions: Conditions

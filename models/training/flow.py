@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from airshower.models.dit.transformer import ControlInput, Transformer
+from airshower.models.dit.transformer import Context, ControlInput, Transformer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +25,23 @@ class FlowBatch:
     given_latent_frames_B: Tensor  # how many latent frames are given, per clip
 
 
+def training_timesteps(u: Tensor, shift: float) -> Tensor:
+    """Timesteps (0..1000, not rounded) of draws from 0..1, moved towards noise by `shift`; a thousandth is sigma."""
+    return 1000 * shift * u / (1 + (shift - 1) * u)
+
+
 def flow_loss(net: Transformer, batch: FlowBatch, shift: float, generator: torch.Generator) -> Tensor:
     """Mean squared error of the velocity over all elements, given frames included as zeros."""
     x0 = batch.latents_BCTYX
     clips, frames = x0.shape[0], x0.shape[2]
     uniform = torch.sigmoid(torch.randn(clips, device=x0.device, generator=generator))
-    sigma = (shift * uniform / (1 + (shift - 1) * uniform)).view(-1, 1, 1, 1, 1)
+    timesteps = training_timesteps(uniform, shift)
+    sigma = (timesteps / 1000).view(-1, 1, 1, 1, 1)
     noise = torch.randn(x0.shape, device=x0.device, generator=generator)
     frame_index = torch.arange(frames, device=x0.device).view(1, 1, -1, 1, 1)
     mask = (frame_index < batch.given_latent_frames_B.view(-1, 1, 1, 1, 1)).float()
     mask = mask.expand(-1, -1, -1, *x0.shape[3:])
     noisy = mask * x0 + (1 - mask) * ((1 - sigma) * x0 + sigma * noise)
-    timesteps = (1000 * sigma).view(-1, 1)
-    velocity = net(noisy, timesteps, net.project_text(batch.text_BMC), mask, batch.controls)
+    context = Context(text_BMC=net.project_text(batch.text_BMC))
+    velocity = net(noisy, timesteps[:, None], context, mask, batch.controls)
     return ((1 - mask) * (velocity.float() - (noise - x0))).square().mean()
