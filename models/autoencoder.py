@@ -4,12 +4,15 @@ Latents are the posterior mean, normalised per channel; nothing is sampled. 8x i
 k+1 latent frames, and the first latent frame depends on the first frame alone.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan
+from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from torch import Tensor
 
+from airshower.models.checkpoints.files import CheckpointError, open_checkpoint
 from airshower.models.chunks import TEMPORAL_FACTOR
 from airshower.models.whole_clip import decode_whole, encode_whole
 
@@ -17,6 +20,26 @@ SPATIAL_FACTOR = 8
 # Clips up to this many pixels (all frames) pass in one piece; longer ones are walked, which bounds memory. At the tiny
 # model's width a whole clip of this size takes about 1 GB to decode.
 WHOLE_CLIP_PIXELS = 2_000_000
+
+
+class LatentScale:
+    """Mean and deviation of every latent channel, applied in the type of the latents as the published code does."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (mean, std))
+
+    def normalise(self, latents_BCTYX: Tensor) -> Tensor:
+        """Each channel with mean 0 and deviation 1."""
+        mean, inverse = self._like(latents_BCTYX)
+        return (latents_BCTYX - mean) * inverse
+
+    def restore(self, normalised_BCTYX: Tensor) -> Tensor:
+        """Back from `normalise`."""
+        mean, inverse = self._like(normalised_BCTYX)
+        return normalised_BCTYX / inverse + mean
+
+    def _like(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        return self._mean.to(latents), 1.0 / self._std.to(latents)
 
 
 class VideoAutoencoder:
@@ -27,9 +50,7 @@ class VideoAutoencoder:
 
     def __init__(self, model: AutoencoderKLWan) -> None:
         self.model = model.eval().requires_grad_(False)
-        shape = (1, -1, 1, 1, 1)
-        self._mean = torch.tensor(model.config.latents_mean).view(shape)
-        self._std = torch.tensor(model.config.latents_std).view(shape)
+        self._scale = LatentScale(model.config.latents_mean, model.config.latents_std)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
@@ -37,20 +58,44 @@ class VideoAutoencoder:
         model = AutoencoderKLWan.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
         return cls(model.to(device))
 
+    @classmethod
+    def load_published(cls, file: Path, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
+        """From the file that is released with the 2B family (tokenizer.pth, names of Wan 2.1), or one like it.
+
+        Raises CheckpointError when it can't be read or doesn't fit.
+        """
+        weights = {name: tensor.read() for name, tensor in open_checkpoint(file).items()}
+        if "encoder.conv1.weight" not in weights or "decoder.middle.0.residual.2.weight" not in weights:
+            raise CheckpointError(f"{file}: not the autoencoder of the 2B family: no encoder.conv1.weight in it")
+        width = len(weights["encoder.conv1.weight"])
+        with torch.device("meta"):
+            model = AutoencoderKLWan(base_dim=width)
+        wanted = model.state_dict()
+        converted = convert_wan_vae_to_diffusers(weights)
+        problems = [f"{name} is missing" for name in wanted if name not in converted]
+        problems += [f"{name} is unexpected" for name in converted if name not in wanted]
+        problems += [
+            f"{name} is {tuple(converted[name].shape)}, expected {tuple(value.shape)}"
+            for name, value in wanted.items()
+            if name in converted and converted[name].shape != value.shape
+        ]
+        if problems:
+            raise CheckpointError(f"{file}: doesn't fit ({len(problems)} problems): {'; '.join(problems)}")
+        model.load_state_dict({key: value.to(device, dtype) for key, value in converted.items()}, assign=True)
+        return cls(model)
+
     @torch.inference_mode()
     def encode(self, frames_B3FHW: Tensor) -> Tensor:
         """Normalised posterior mean, float32."""
         video = frames_B3FHW.to(self.model.dtype)
         whole = frames_B3FHW[:, 0].numel() <= WHOLE_CLIP_PIXELS
         posterior = encode_whole(self.model, video) if whole else self.model.encode(video).latent_dist
-        mean = posterior.mode().float()
-        return (mean - self._mean.to(mean.device)) / self._std.to(mean.device)
+        return self._scale.normalise(posterior.mode()).float()
 
     @torch.inference_mode()
     def decode(self, latents_BCTYX: Tensor) -> Tensor:
         """Frames, float32, clamped to [-1, 1]."""
-        latents = latents_BCTYX.float() * self._std.to(latents_BCTYX.device) + self._mean.to(latents_BCTYX.device)
-        latents = latents.to(self.model.dtype)
+        latents = self._scale.restore(latents_BCTYX.to(self.model.dtype))
         batch, _, frames, rows, columns = latents.shape
         pixels = batch * (TEMPORAL_FACTOR * (frames - 1) + 1) * rows * columns * SPATIAL_FACTOR**2
         whole = pixels <= WHOLE_CLIP_PIXELS

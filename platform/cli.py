@@ -13,6 +13,7 @@ import typer
 
 import airshower
 from airshower.cluster.session import set_ray_environment
+from airshower.platform.commands.checkpoint import checkpoint_app
 from airshower.platform.commands.data import data_app
 from airshower.platform.commands.evaluate import evaluate
 from airshower.platform.commands.generate import generate
@@ -53,6 +54,7 @@ app.command("evaluate")(evaluate)
 app.command("serve")(serve)
 app.add_typer(data_app, name="data")
 app.add_typer(spec_app, name="spec")
+app.add_typer(checkpoint_app, name="checkpoint")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from airshower.models.control_maps import control_weight_maps, edge_map, vis_map
+from airshower.models.control_maps import control_weight_maps, edge_map, guided_latent_map, vis_map
 from tests.parity.case import Call
 
 
@@ -21,3 +21,9 @@ def weights_to_maps(call: Call) -> dict[str, Tensor]:
     latent_frames, height, width = call.params["latent_thw"]
     maps = control_weight_maps(masks, call.params["control_weights"], latent_frames, height // 2, width // 2)
     return {f"weight_map.{name}": weight_map for name, weight_map in maps.items()}
+
+
+def guided_map(call: Call) -> dict[str, Tensor]:
+    mask = call.inputs["guided_pixel_mask"][0, 0]
+    made = guided_latent_map(mask, *call.params["latent_thw"])
+    return {"guided_latent_map": made.expand(call.expected["guided_latent_map"].shape)}
