@@ -6,8 +6,8 @@ Sources: the configurations of the published code. Rotary tables have the precis
 from dataclasses import replace
 
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
+from airshower.configs.spec import CONTROLS
 
-CONTROLS = ("edge", "vis", "depth", "seg")  # branches of the multi-control network, in the order of their numbers
 UNNAMED_CONTROL = "control"  # files of one control don't say which
 CAMERAS = 7  # ids of the driving rigs
 ROBOT_NEIGHBOURS = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
@@ -65,16 +65,16 @@ def transfer25_multi_control() -> DitConfig:
     return replace(predict25(), control=ControlConfig(branches=CONTROLS, injected_after=_SPACED))
 
 
-def transfer25_multiview() -> DitConfig:
-    """Transfer2.5 auto/multiview with HD-map control."""
-    control = ControlConfig(branches=("hdmap",), injected_after=_SPACED, padded_channels=184, hint_layers=7)
-    return replace(predict25_multiview(), control=control)
+def transfer25_multiview(control: str = "hdmap") -> DitConfig:
+    """Transfer2.5 auto/multiview."""
+    branch = ControlConfig(branches=(control,), injected_after=_SPACED, padded_channels=184, hint_layers=7)
+    return replace(predict25_multiview(), control=branch)
 
 
-def transfer25_robot_multiview() -> DitConfig:
+def transfer25_robot_multiview(control: str = "depth") -> DitConfig:
     """Transfer2.5 robot/multiview with one control."""
-    control = ControlConfig(branches=("depth",), injected_after=_SPACED, padded_channels=16)
-    return replace(predict25_robot_multiview(), control=control)
+    branch = ControlConfig(branches=(control,), injected_after=_SPACED, padded_channels=16)
+    return replace(predict25_robot_multiview(), control=branch)
 
 
 def published_networks() -> dict[str, DitConfig]:
@@ -87,17 +87,6 @@ def published_networks() -> dict[str, DitConfig]:
         "Predict2.5 2B robot/multiview": predict25_robot_multiview(),
         "Transfer2.5 2B general, one control, with style image": transfer25_with_image(UNNAMED_CONTROL),
         "Transfer2.5 2B general, one control, without style image": transfer25(UNNAMED_CONTROL),
-        "Transfer2.5 2B auto/multiview": replace(
-            transfer25_multiview(), control=replace(_control_of(transfer25_multiview()), branches=(UNNAMED_CONTROL,))
-        ),
-        "Transfer2.5 2B robot/multiview": replace(
-            transfer25_robot_multiview(),
-            control=replace(_control_of(transfer25_robot_multiview()), branches=(UNNAMED_CONTROL,)),
-        ),
+        "Transfer2.5 2B auto/multiview": transfer25_multiview(UNNAMED_CONTROL),
+        "Transfer2.5 2B robot/multiview": transfer25_robot_multiview(UNNAMED_CONTROL),
     }
-
-
-def _control_of(config: DitConfig) -> ControlConfig:
-    if config.control is None:
-        raise ValueError("this network has no control branches")
-    return config.control

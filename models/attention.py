@@ -19,8 +19,8 @@ def attend(q_BNHK: Tensor, k_BMHK: Tensor, v_BMHK: Tensor) -> Tensor:
 def _clip_by_clip(q_BHNK: Tensor, k_BHMK: Tensor, v_BHMK: Tensor) -> Tensor:
     """The plain form, a clip at a time so that its scores stay in cache.
 
-    Training on a CPU takes half the time of the fused kernel at the tiny model's lengths; scores are kept for the way
-    back, which at full size would not fit.
+    On a CPU this trains faster than the fused kernel at the tiny model's lengths (tests/benchmarks/attention.py);
+    scores are kept for the way back, which at full size would not fit.
     """
     scaled = q_BHNK * q_BHNK.shape[-1] ** -0.5
     clips = zip(scaled, k_BHMK, v_BHMK, strict=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from airshower.models.checkpoints.files import CheckpointError, open_checkpoint
 from airshower.models.chunks import TEMPORAL_FACTOR
+from airshower.models.differences import differences
 from airshower.models.whole_clip import decode_whole, encode_whole
 
 SPATIAL_FACTOR = 8
@@ -70,15 +71,8 @@ class VideoAutoencoder:
         width = len(weights["encoder.conv1.weight"])
         with torch.device("meta"):
             model = AutoencoderKLWan(base_dim=width)
-        wanted = model.state_dict()
         converted = convert_wan_vae_to_diffusers(weights)
-        problems = [f"{name} is missing" for name in wanted if name not in converted]
-        problems += [f"{name} is unexpected" for name in converted if name not in wanted]
-        problems += [
-            f"{name} is {tuple(converted[name].shape)}, expected {tuple(value.shape)}"
-            for name, value in wanted.items()
-            if name in converted and converted[name].shape != value.shape
-        ]
+        problems = differences(converted, model.state_dict())
         if problems:
             raise CheckpointError(f"{file}: doesn't fit ({len(problems)} problems): {'; '.join(problems)}")
         model.load_state_dict({key: value.to(device, dtype) for key, value in converted.items()}, assign=True)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
 from airshower.configs.presets import ModelPreset
+from airshower.models.differences import differences
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
 
@@ -41,18 +42,12 @@ def load_transformer(folder: Path, device: torch.device, dtype: torch.dtype) -> 
 
 def assign(net: Transformer, tensors: Mapping[str, Tensor], source: str) -> None:
     """Gives the network its parameters, by published name; raises WeightsError listing every difference."""
-    wanted = {PREFIX + published_key(key, net.config): key for key in net.state_dict()}
-    shapes = {name: net.state_dict()[key].shape for name, key in wanted.items()}
-    problems = [f"{name} is missing" for name in wanted if name not in tensors]
-    problems += [f"{name} is unexpected" for name in tensors if name not in wanted]
-    problems += [
-        f"{name} is {tuple(tensors[name].shape)}, expected {tuple(shape)}"
-        for name, shape in shapes.items()
-        if name in tensors and tensors[name].shape != shape
-    ]
+    weights = net.state_dict()
+    keys = {PREFIX + published_key(key, net.config): key for key in weights}
+    problems = differences(tensors, {name: weights[key] for name, key in keys.items()})
     if problems:
         raise WeightsError(f"{source}: weights don't fit the network ({len(problems)} problems): {'; '.join(problems)}")
-    net.load_state_dict({key: tensors[name] for name, key in wanted.items()}, strict=True, assign=True)
+    net.load_state_dict({key: tensors[name] for name, key in keys.items()}, strict=True, assign=True)
 
 
 def save_transformer(net: Transformer, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:

@@ -10,7 +10,7 @@ import math
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 
 NESTED_UNDER = ("model", "state_dict", "module")  # where training scripts keep the weights inside a PyTorch file
 
@@ -94,7 +94,7 @@ def _open_pytorch(path: Path) -> Stored:
 
 
 def _open_dcp(folder: Path) -> Stored:
-    reader = dcp.FileSystemReader(folder)
+    reader = _DcpReader(folder)
     try:
         metadata = reader.read_metadata()
     except (OSError, EOFError, pickle.UnpicklingError) as error:
@@ -104,15 +104,23 @@ def _open_dcp(folder: Path) -> Stored:
     if missing:
         raise CheckpointError(f"{folder}: {len(missing)} of {len(shards)} shards are missing: {', '.join(missing)}")
     return {
-        key: StoredTensor(tuple(entry.size), entry.properties.dtype, partial(_read_dcp, folder, key, entry))
+        key: StoredTensor(tuple(entry.size), entry.properties.dtype, partial(_read_dcp, reader, key, entry))
         for key, entry in metadata.state_dict_metadata.items()
         if isinstance(entry, TensorStorageMetadata)
     }
 
 
-def _read_dcp(folder: Path, key: str, entry: TensorStorageMetadata) -> Tensor:
+class _DcpReader(dcp.FileSystemReader):
+    """Reads the directory's metadata once, not again for every tensor."""
+
+    @cache  # noqa: B019 - lives as long as the checkpoint is open
+    def read_metadata(self) -> Metadata:
+        return super().read_metadata()
+
+
+def _read_dcp(reader: _DcpReader, key: str, entry: TensorStorageMetadata) -> Tensor:
     wanted: dict[str, Any] = {key: torch.empty(entry.size, dtype=entry.properties.dtype)}
-    dcp.load(wanted, storage_reader=dcp.FileSystemReader(folder), no_dist=True)
+    dcp.load(wanted, storage_reader=reader, no_dist=True)
     tensor: Tensor = wanted[key]
     return tensor
 

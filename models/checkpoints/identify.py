@@ -6,10 +6,10 @@ is told from the projection of text, which Predict2 lacks.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, ViewsConfig
 from airshower.configs.networks_2b import (
-    CONTROLS,
     ROBOT_NEIGHBOURS,
     UNNAMED_CONTROL,
     predict2,
@@ -18,10 +18,10 @@ from airshower.configs.networks_2b import (
     predict25_multiview,
     published_networks,
 )
+from airshower.configs.spec import CONTROLS
 from airshower.models.checkpoints.files import CheckpointError
 
 Shapes = Mapping[str, tuple[int, ...]]
-INPUT_CHANNELS = 2  # condition mask and padding mask
 
 
 def identify(shapes: Shapes, source: str, controls: tuple[str, ...] = ()) -> DitConfig:
@@ -42,7 +42,6 @@ def _identify(shapes: Shapes, controls: tuple[str, ...]) -> DitConfig:
     width, inputs = shapes["x_embedder.proj.1.weight"]
     out_values, _ = shapes["final_layer.linear.weight"]
     head_width = shapes["blocks.0.self_attn.q_norm.weight"][0]
-    blocks = _count(shapes, r"blocks\.(\d+)\.")
     projection = shapes.get("crossattn_proj.0.weight")
     views = _views(shapes)
     family = {
@@ -54,7 +53,7 @@ def _identify(shapes: Shapes, controls: tuple[str, ...]) -> DitConfig:
     patch = 2
     image = shapes.get("img_context_proj.0.weight")
     config = DitConfig(
-        blocks=blocks,
+        blocks=_count(shapes, r"blocks\.(\d+)\."),
         width=width,
         heads=width // head_width,
         mlp_width=shapes["blocks.0.mlp.layer1.weight"][0],
@@ -67,11 +66,10 @@ def _identify(shapes: Shapes, controls: tuple[str, ...]) -> DitConfig:
         rope=family.rope,
         image=None if image is None else ImageConfig(channels=image[1]),
         views=views,
-        control=_control(shapes, controls, blocks, patch, 0 if views is None else views.channels or 0),
     )
     if inputs != (config.latent_channels + config.extra_channels) * patch**2:
         raise KeyError(f"an input embedding of {config.latent_channels + config.extra_channels} channels")
-    return config
+    return replace(config, control=_control(shapes, controls, config))
 
 
 def _views(shapes: Shapes) -> ViewsConfig | None:
@@ -82,22 +80,20 @@ def _views(shapes: Shapes) -> ViewsConfig | None:
     return None
 
 
-def _control(
-    shapes: Shapes, controls: tuple[str, ...], blocks: int, patch: int, view_channels: int
-) -> ControlConfig | None:
+def _control(shapes: Shapes, controls: tuple[str, ...], base: DitConfig) -> ControlConfig | None:
     several = _count(shapes, r"control_blocks_(\d+)\.")
     branches = several or int(any(key.startswith("control_blocks.") for key in shapes))
     if not branches:
         return None
     embedder = f"control_embedder.{'0.' if several else ''}proj.1.weight"
     hints = _count(shapes, r"control_blocks_0\.(\d+)\." if several else r"control_blocks\.(\d+)\.")
-    names = controls or (tuple(CONTROLS[:branches]) if several else (UNNAMED_CONTROL,))
+    names = controls or (CONTROLS[:branches] if several else (UNNAMED_CONTROL,))
     if len(names) != branches:
         raise KeyError(f"branch for one of {', '.join(names)}")
     return ControlConfig(
         branches=names,
-        injected_after=spaced(blocks, hints),
-        padded_channels=shapes[embedder][1] // patch**2 - INPUT_CHANNELS - view_channels,
+        injected_after=spaced(base.blocks, hints),
+        padded_channels=shapes[embedder][1] // base.patch**2 - base.extra_channels,
         hint_layers=_count(shapes, r"input_hint_block\.(\d+)\.weight", distinct=True),
     )
 

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from airshower.configs.network import DitConfig
-from airshower.configs.networks_2b import CONTROLS
+from airshower.configs.spec import CONTROLS
 from airshower.models.checkpoints.files import CheckpointError, StoredTensor, open_checkpoint
 from airshower.models.checkpoints.identify import identify
 from airshower.models.checkpoints.lora import has_adapters, merged
 from airshower.models.checkpoints.names import published_names
+from airshower.models.differences import differences
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
 
 WEIGHT_TYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 IMAGE_BRANCH = ("img_context_proj.", ".q_img.", ".k_img.", ".v_img.", ".q_img_norm.", ".k_img_norm.")
-_CHUNK_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,53 +84,39 @@ def assemble_multi_control(files: Mapping[str, Path], *, ema: bool = False) -> C
 
 def problems_of(checkpoint: Checkpoint) -> list[str]:
     """Every difference between a checkpoint's weights and those of its network, in words."""
-    with torch.device("meta"):
-        net = Transformer(checkpoint.config)
-    return differences(checkpoint.weights, {name: shape for name, (_, shape) in _wanted(net).items()})
-
-
-def _wanted(net: Transformer) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Our name and the shape of every weight, by published name."""
-    return {published_key(key, net.config): (key, tuple(value.shape)) for key, value in net.state_dict().items()}
+    return differences(checkpoint.weights, _published_weights(_without_memory(checkpoint.config)))
 
 
 def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> Transformer:
     """The network with its weights on a device, in inference mode; raises CheckpointError listing every difference."""
-    with torch.device("meta"):
-        net = Transformer(checkpoint.config)
-    wanted = _wanted(net)
-    problems = differences(checkpoint.weights, {name: shape for name, (_, shape) in wanted.items()})
+    net = _without_memory(checkpoint.config)
+    problems = differences(checkpoint.weights, _published_weights(net))
     if problems:
         raise CheckpointError(
             f"{checkpoint.source}: doesn't fit the network ({len(problems)} problems): {'; '.join(problems)}"
         )
-    tensors: dict[str, Tensor] = {}
-    for name, (key, _) in wanted.items():
-        tensors[key] = checkpoint.weights[name].read().to(device, dtype)
+    tensors = {
+        key: checkpoint.weights[published_key(key, net.config)].read().to(device, dtype) for key in net.state_dict()
+    }
     net.load_state_dict(tensors, strict=True, assign=True)
     return net.eval().requires_grad_(False)
 
 
-def differences(weights: Mapping[str, StoredTensor], wanted: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Every missing, unexpected and mis-shaped weight, in words."""
-    problems = [f"{name} is missing" for name in wanted if name not in weights]
-    problems += [f"{name} is unexpected" for name in weights if name not in wanted]
-    problems += [
-        f"{name} is {weights[name].shape}, expected {shape}"
-        for name, shape in wanted.items()
-        if name in weights and weights[name].shape != shape
-    ]
-    return problems
+def _without_memory(config: DitConfig) -> Transformer:
+    with torch.device("meta"):
+        return Transformer(config)
+
+
+def _published_weights(net: Transformer) -> dict[str, Tensor]:
+    return {published_key(key, net.config): weight for key, weight in net.state_dict().items()}
 
 
 def verify_checksum(path: Path, sha256: str) -> None:
     """Raises CheckpointError unless the file has this SHA-256."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_CHUNK_BYTES):
-            digest.update(block)
-    if digest.hexdigest() != sha256.lower():
-        raise CheckpointError(f"{path}: SHA-256 is {digest.hexdigest()}, expected {sha256}: fetch it again")
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256.lower():
+        raise CheckpointError(f"{path}: SHA-256 is {found}, expected {sha256}: fetch it again")
 
 
 def _check_types(weights: Mapping[str, StoredTensor], source: str) -> None:

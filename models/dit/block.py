@@ -3,7 +3,7 @@
 Shapes as in layers.py: x is (B, T, S, D), so that modulations broadcast per latent frame.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -26,7 +26,7 @@ class Conditions:
     image_BID: Tensor | None  # projected style image
     rope: Rope  # of all tokens, or of one camera's where cameras attend apart
     cameras: Cameras | None
-    camera_modulation_BT9D: Tensor | None  # added to the modulations of the three sublayers, float32
+    camera_modulations: tuple[Tensor | None, ...]  # (B, T, 3D) added to that of each sublayer, float32
 
 
 class Block(nn.Module):
@@ -53,22 +53,27 @@ class Block(nn.Module):
         self.eps = eps
 
     def forward(self, x_BTSD: Tensor, conditions: Conditions) -> Tensor:
-        camera_parts: tuple[Tensor | None, ...] = (None, None, None)
-        if conditions.camera_modulation_BT9D is not None:
-            camera_parts = conditions.camera_modulation_BT9D.chunk(3, dim=-1)
-        sublayers = (self._attend_self, self._attend_text, lambda y_BTSD, _: self.mlp(y_BTSD))
-        modulations = (
-            self.adaln_modulation_self_attn,
-            self.adaln_modulation_cross_attn,
-            self.adaln_modulation_mlp,
+        of_self, of_text, of_mlp = conditions.camera_modulations
+        x_BTSD = self._modulated(x_BTSD, conditions, self.adaln_modulation_self_attn, of_self, self._attend_self)
+        if self.cross_view_attn is not None:
+            x_BTSD = x_BTSD + self._attend_neighbours(x_BTSD, conditions)
+        x_BTSD = self._modulated(x_BTSD, conditions, self.adaln_modulation_cross_attn, of_text, self._attend_text)
+        return self._modulated(
+            x_BTSD, conditions, self.adaln_modulation_mlp, of_mlp, lambda y_BTSD, _: self.mlp(y_BTSD)
         )
-        for sublayer, modulation, camera_part in zip(sublayers, modulations, camera_parts, strict=True):
-            shift, scale, gate = modulation.vectors(conditions.emb_BTD, conditions.lora_BT3D, x_BTSD.dtype, camera_part)
-            normed = F.layer_norm(x_BTSD, x_BTSD.shape[-1:], eps=self.eps)
-            x_BTSD = x_BTSD + gate * sublayer(normed * (1 + scale) + shift, conditions)
-            if sublayer == self._attend_self and self.cross_view_attn is not None:
-                x_BTSD = x_BTSD + self._attend_neighbours(x_BTSD, conditions)
-        return x_BTSD
+
+    def _modulated(
+        self,
+        x_BTSD: Tensor,
+        conditions: Conditions,
+        modulation: Modulation,
+        of_camera_BT3D: Tensor | None,
+        sublayer: Callable[[Tensor, Conditions], Tensor],
+    ) -> Tensor:
+        """The residual step of one sublayer."""
+        shift, scale, gate = modulation.vectors(conditions.emb_BTD, conditions.lora_BT3D, x_BTSD.dtype, of_camera_BT3D)
+        normed = F.layer_norm(x_BTSD, x_BTSD.shape[-1:], eps=self.eps)
+        return x_BTSD + gate * sublayer(normed * (1 + scale) + shift, conditions)
 
     def _attend_self(self, y_BTSD: Tensor, conditions: Conditions) -> Tensor:
         cameras = conditions.cameras if self.cross_view_attn is not None else None

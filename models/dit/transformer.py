@@ -142,13 +142,13 @@ class Transformer(nn.Module):
         per_camera = frames if cameras is None else frames // len(cameras)
         grid = (per_camera, rows // patch, columns // patch)
         rope = rope_table(self.config.rope, self.config.head_width, grid, device, context.fps)
-        modulation = None
+        modulations: tuple[Tensor | None, ...] = (None, None, None)
         if cameras is not None:
             if self.config.views is not None and self.config.views.neighbours is None:
                 rope = rope.repeated(len(cameras))
             if self.config.modulates_by_camera:
                 ids = cameras.id_of_each_frame(frames, device)
-                modulation = linear_fp32(self.adaln_view_proj, self.adaln_view_embedder(ids))[None]
+                modulations = linear_fp32(self.adaln_view_proj, self.adaln_view_embedder(ids))[None].chunk(3, dim=-1)
         return Conditions(
             emb_BTD=self.t_embedding_norm(sinusoid),
             lora_BT3D=self.t_embedder[1](sinusoid),
@@ -156,7 +156,7 @@ class Transformer(nn.Module):
             image_BID=context.image_BID,
             rope=rope,
             cameras=cameras,
-            camera_modulation_BT9D=modulation,
+            camera_modulations=modulations,
         )
 
     def _hints(

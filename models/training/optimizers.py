@@ -1,9 +1,8 @@
 """The optimizers of a training run and their common schedule.
 
 Muon (K. Jordan and others, 2024) takes steps whose matrices are nearly orthogonal, so that every direction of a weight
-moves equally fast; small networks reach a given loss in far fewer steps than with AdamW, which serves what is left:
-biases, norms, embeddings. PyTorch's own Muon takes matrices only; here convolutions count as matrices too, rows being
-output channels.
+moves equally fast. AdamW serves what is left: biases, norms, embeddings. PyTorch's own Muon takes matrices only; here
+convolutions count as matrices too, rows being output channels.
 """
 
 import math
