@@ -100,7 +100,7 @@ class TransferExperiment:
 
 
 def tiny_autoencoder() -> AutoencoderExperiment:
-    """About 2 M parameters. Like Wan 2.2's, it works on 2 x 2 pixels at once, which makes it four times cheaper."""
+    """About 2 M parameters. Like Wan 2.2's, it works on 2 x 2 pixels at once: a quarter of the positions."""
     return AutoencoderExperiment(
         name="tiny-autoencoder",
         data=WorldClips(clips=160, seed=0),
@@ -116,18 +116,18 @@ def tiny_autoencoder() -> AutoencoderExperiment:
 
 
 def tiny_transfer() -> TransferExperiment:
-    """About 2 M parameters, trained on the clips of the autoencoder."""
+    """About 2 M parameters, trained on the clips of the autoencoder and more."""
     return TransferExperiment(
         name="tiny-transfer",
         autoencoder=tiny_autoencoder(),
-        data=WorldClips(clips=160, seed=0),
+        data=WorldClips(clips=480, seed=0),
         optimisation=Optimisation(
             steps=12_000,
-            batch=5,
+            batch=32,
             muon_learning_rate=0.02,
             adam_learning_rate=2e-3,
             warmup_steps=100,
-            ema_halflife_steps=200,
+            ema_halflife_steps=500,
         ),
     )
 
