@@ -57,7 +57,7 @@ def train_rank(settings: TrainerSettings) -> None:
     model = prepare_model(task, move_to_device=False, parallel_strategy_kwargs={"find_unused_parameters": True})
     context = ray.train.get_context()
     batch = math.ceil(optimisation.batch / context.get_world_size())
-    started, first, losses = time.perf_counter(), step, []
+    started, first, losses, skipped = time.perf_counter(), step, [], 0
     while step < optimisation.steps:
         factor = rate_factor(optimisation, step)
         set_rates(optimizers, factor)
@@ -65,10 +65,8 @@ def train_rank(settings: TrainerSettings) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=_is_fast_in_bfloat16(device)):
             loss = model(generator, batch, step / optimisation.steps)
         loss.backward()
-        nn.utils.clip_grad_norm_(task.parameters(), optimisation.gradient_clip)
-        for optimizer in optimizers:
-            optimizer.step()
-        task.zero_grad(set_to_none=True)
+        if not update(task, optimizers, optimisation.gradient_clip):
+            skipped += 1
         average.update(dict(task.named_parameters()))
         losses.append(loss.detach())
         step += 1
@@ -77,7 +75,8 @@ def train_rank(settings: TrainerSettings) -> None:
             metrics = {
                 "step": step,
                 "steps": optimisation.steps,
-                "loss": float(torch.stack(losses).mean()),
+                "loss": _finite_mean(losses, step),
+                "skipped_steps": skipped,  # since the start of this process
                 "learning_rate_factor": factor,
                 "steps_per_s": (step - first) / (time.perf_counter() - started),
             }
@@ -86,6 +85,19 @@ def train_rank(settings: TrainerSettings) -> None:
                 _report_checkpoint(metrics, task, optimizers, average, step, export=last)
             else:
                 ray.train.report(metrics)
+
+
+def update(task: nn.Module, optimizers: list[torch.optim.Optimizer], gradient_clip: float) -> bool:
+    """Steps with the task's gradients and drops them. Gradients that overflowed are dropped only, and it is False:
+    one such step would spoil every weight.
+    """
+    norm = nn.utils.clip_grad_norm_(task.parameters(), gradient_clip)
+    finite = bool(torch.isfinite(norm))
+    if finite:
+        for optimizer in optimizers:
+            optimizer.step()
+    task.zero_grad(set_to_none=True)
+    return finite
 
 
 def _build_task(settings: TrainerSettings, device: torch.device) -> AutoencoderTask | TransferTask:
@@ -100,6 +112,14 @@ def _build_task(settings: TrainerSettings, device: torch.device) -> AutoencoderT
 def _is_fast_in_bfloat16(device: torch.device) -> bool:
     """GPUs, and CPUs with instructions for it; others would only emulate it."""
     return device.type == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _finite_mean(losses: list[torch.Tensor], step: int) -> float:
+    """Raises RuntimeError for a run that has diverged: its checkpoint would take the place of a good one."""
+    mean = float(torch.stack(losses).mean())
+    if not math.isfinite(mean):
+        raise RuntimeError(f"the loss of the {len(losses)} steps up to {step} is {mean}: train with a lower rate")
+    return mean
 
 
 def _resume(task: nn.Module, optimizers: list[torch.optim.Optimizer], average: Average, device: torch.device) -> int:

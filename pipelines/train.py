@@ -15,7 +15,15 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig, UserCallback
+from ray.train import (
+    CheckpointConfig,
+    FailureConfig,
+    Result,
+    RunConfig,
+    ScalingConfig,
+    UserCallback,
+    WorkerGroupError,
+)
 from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 
@@ -71,7 +79,7 @@ TrainEvent = ClipsPrepared | StepsTrained
 
 
 def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
-    """Trains to the end and returns the model folder."""
+    """Trains to the end and returns the model folder; raises RuntimeError when a rank fails again and again."""
     is_transfer = isinstance(settings.experiment, TransferExperiment)
     if isinstance(settings.experiment, TransferExperiment) and settings.autoencoder is None:
         first = _autoencoder_run(settings, settings.experiment.autoencoder)
@@ -98,7 +106,12 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
                 callbacks=[_Reporter(news)],  # type: ignore[list-item]
             ),
         )
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except WorkerGroupError as error:
+            number, failure = min(error.worker_failures.items())
+            reason = str(failure).strip().splitlines()[-1]  # above it, the rank's traceback
+            raise RuntimeError(f"{settings.output}: training ended on rank {number}: {reason}") from error
     return _collect(result, settings)
 
 

@@ -117,9 +117,10 @@ def _line(event: "TrainEvent") -> str:
     if isinstance(event, ClipsPrepared):
         return f"{event.experiment}: {event.clips} clips {event.how}"
     metrics = event.metrics
+    skipped = f"  {metrics['skipped_steps']} steps skipped" if metrics["skipped_steps"] else ""
     left_s = (metrics["steps"] - metrics["step"]) / metrics["steps_per_s"]
     return (
         f"{event.experiment}: step {metrics['step']}/{metrics['steps']}  loss {metrics['loss']:.4f}"
         f"  rate x {metrics['learning_rate_factor']:.3f}  {metrics['steps_per_s']:.2f} steps/s"
-        f"  {left_s / 60:.1f} min left"
+        f"  {left_s / 60:.1f} min left{skipped}"
     )

@@ -10,6 +10,7 @@ import torch
 
 from airshower.actors.replica import Replica
 from airshower.actors.text_encoder import TextEncoder
+from airshower.actors.trainer import update
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import PreparedClip
 from airshower.configs.presets import tiny_transfer as transfer_preset
@@ -113,6 +114,27 @@ def test_latent_statistics_are_those_of_the_clips(autoencoder, output):
     encoded = encoder.encode(latents.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).transpose(0, 1).flatten(1)
     assert encoded.mean(1).abs().max() < 0.05
     assert (encoded.std(1) - 1).abs().max() < 0.05
+
+
+def test_an_update_with_an_overflowed_gradient_is_skipped():
+    layer = torch.nn.Linear(2, 2)
+    before = layer.weight.detach().clone()
+    layer(torch.full((1, 2), torch.inf)).sum().backward()
+    assert not update(layer, [torch.optim.AdamW(layer.parameters())], 1.0)
+    assert torch.equal(layer.weight, before)
+    layer(torch.ones(1, 2)).sum().backward()
+    assert update(layer, [torch.optim.AdamW(layer.parameters())], 1.0)
+    assert not torch.equal(layer.weight, before)
+
+
+def test_a_diverged_run_ends_with_its_reason(output, experiment, tmp_path):
+    settings = _settings(experiment.autoencoder, tmp_path, steps=4, clips=output / "clips")
+    diverging = dataclasses.replace(settings.experiment.optimisation, muon_learning_rate=1e30)
+    with pytest.raises(RuntimeError, match=r"steps up to \d is nan: train with a lower rate"):
+        train(
+            dataclasses.replace(settings, experiment=dataclasses.replace(settings.experiment, optimisation=diverging)),
+            print,
+        )
 
 
 def test_a_killed_rank_goes_on_from_its_checkpoint(transfer):
