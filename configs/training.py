@@ -122,12 +122,11 @@ def tiny_transfer() -> TransferExperiment:
         autoencoder=tiny_autoencoder(),
         data=WorldClips(clips=480, seed=0),
         optimisation=Optimisation(
-            steps=12_000,
+            steps=15_000,
             batch=32,
             muon_learning_rate=0.02,
             adam_learning_rate=2e-3,
             warmup_steps=100,
-            ema_halflife_steps=500,
         ),
     )
 
