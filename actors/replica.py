@@ -18,28 +18,29 @@ from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, TextEmbedding
 from airshower.configs.presets import ModelPreset
 from airshower.configs.spec import ClipSpec, Control
+from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
+from airshower.models.model_parts import compute_type, open_parts
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.transfer import ChunkInputs, TransferModel
-from airshower.models.weights import model_folder, weights_identity
 
 Progress = Callable[[float], None]
 
 
 class Replica:
-    """Holds one model; `identity` says which."""
+    """Holds the networks of one model: the only one, or each from the first row on that it makes."""
 
     def __init__(self, preset: ModelPreset, weights: str | None = None, device: str = "cpu", threads: int = 1) -> None:
         torch.set_num_threads(threads)
-        folder = model_folder(preset, weights)
         self._preset = preset
-        self._model = TransferModel.load(folder, torch.device(device))
-        self.identity: dict[str, Any] = {
-            "name": preset.name,
-            "family": preset.family,
-            "weights": weights or "shipped",
-            "sha256": weights_identity(folder),
-        }
+        self._weights = weights
+        self._device = torch.device(device)
+        self._parts = open_parts(preset, weights)
+        self._autoencoder: VideoAutoencoder = self._parts.autoencoder(self._device, compute_type(self._device))
+        self._models: dict[str, TransferModel] = {}
+        self._identities: dict[str, dict[str, Any]] = {}
+        if len(networks := self._parts.networks()) == 1:
+            self._model(networks[0])  # weights that don't fit fail here, for all rows alike
 
     @torch.inference_mode()
     def generate(
@@ -55,15 +56,17 @@ class Replica:
         chunk_frames = chunk_length(prepared.frames, settings.chunk_frames)
         chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
         clip = _ClipInputs(prepared, padded_length(chunks), {key: c.control_weight for key, c in spec.controls.items()})
-        text_BMC, negative_BMC = (self._model.project_text(_states(text)) for text in (text, negative_text))
         clock = _Clock()
+        network = self._parts.network_of(tuple(spec.controls))
+        with clock.time("load_s"):
+            model = self._model(network)
         frames = np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
         for number, chunk in enumerate(chunks):
             with clock.time("encode_s"):
-                inputs = clip.chunk(chunk, frames, text_BMC, negative_BMC)
-                conditions = self._model.encode(inputs)
+                inputs = clip.chunk(chunk, frames, _states(text), _states(negative_text))
+                conditions = model.encode(inputs)
             with clock.time("denoise_s"):
-                latents = self._model.denoise(
+                latents = model.denoise(
                     conditions,
                     seed=chunk.seed,
                     steps=settings.steps,
@@ -72,10 +75,10 @@ class Replica:
                     on_step=_fraction(on_progress, number, len(chunks), settings.steps),
                 )
             with clock.time("decode_s"):
-                frames = np.concatenate((frames, self._model.decode(latents)[chunk.overlap :]))
+                frames = np.concatenate((frames, model.decode(latents)[chunk.overlap :]))
         return GeneratedClip(
             frames=pack_frames(frames[: prepared.frames]),
-            model=self.identity,
+            model=self._identity(network),
             chunks=len(chunks),
             seconds=dict(clock.seconds),
         )
@@ -83,10 +86,27 @@ class Replica:
     @torch.inference_mode()
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """Frames through the autoencoder and back, uint8 (F, H, W, 3): shows what the autoencoder loses."""
-        autoencoder = self._model.autoencoder
         padded = pad_by_reversal(frames, chunk_length(len(frames), len(frames) + 3))
-        latents = autoencoder.encode(to_tensor(padded, self._model.device))
-        return to_frames(autoencoder.decode(latents))[: len(frames)]
+        latents = self._autoencoder.encode(to_tensor(padded, self._device))
+        return to_frames(self._autoencoder.decode(latents))[: len(frames)]
+
+    def _model(self, network: str) -> TransferModel:
+        if network not in self._models:
+            net = self._parts.network(network, self._device, compute_type(self._device))
+            self._models[network] = TransferModel(net, self._autoencoder, self._device)
+        return self._models[network]
+
+    def _identity(self, network: str) -> dict[str, Any]:
+        """What a clip's record says of the model that made it."""
+        if network not in self._identities:
+            self._identities[network] = {
+                "name": self._preset.name,
+                "family": self._preset.family,
+                "network": network,
+                "weights": self._weights or "shipped",
+                "sha256": self._parts.sha256(network),
+            }
+        return self._identities[network]
 
 
 class _ClipInputs:
@@ -99,7 +119,7 @@ class _ClipInputs:
         self.controls, self.masks = padded(prepared.controls), padded(prepared.masks)
         self.weights = weights
 
-    def chunk(self, chunk: Chunk, made: np.ndarray, text: torch.Tensor, negative_text: torch.Tensor) -> ChunkInputs:
+    def chunk(self, chunk: Chunk, made: np.ndarray, text: np.ndarray, negative_text: np.ndarray) -> ChunkInputs:
         """What one chunk is made from; `made` are all frames so far."""
         window = slice(chunk.start, chunk.start + chunk.length)
         return ChunkInputs(
@@ -107,8 +127,8 @@ class _ClipInputs:
             weights=self.weights,
             masks={key: frames[window] for key, frames in self.masks.items()},
             given=made[len(made) - chunk.overlap :],
-            text_BMC=text,
-            negative_text_BMC=negative_text,
+            text_MC=text,
+            negative_text_MC=negative_text,
         )
 
 

@@ -64,8 +64,9 @@ class ServedReplica:
             report(0.0)
             if row.spec is None or row.prepared is None:
                 raise ValueError(f"{row.name}: only a prepared row can be generated")
-            text = self._text.encode(row.prompt)
-            negative_text = self._text.encode(row.spec.negative_prompt or "")
+            controls = tuple(row.spec.controls)
+            text = self._text.encode(row.prompt, controls)
+            negative_text = self._text.encode(row.spec.negative_prompt or "", controls)
             seconds["text"] = time.monotonic() - started_s
             stage, started_s = "generate", time.monotonic()
             generated = self._replica.generate(row.spec, row.prepared, text, negative_text, on_progress=report)

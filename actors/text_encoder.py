@@ -1,36 +1,46 @@
-"""The text stage's actor: holds one text encoder and encodes each distinct prompt once."""
+"""The text stage's actor: holds one text encoder and encodes each distinct prompt once for a network.
+
+What leaves it is projected already: the projection belongs to the network that makes the row, and its result is small.
+"""
+
+from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from airshower.configs.messages import TextEmbedding
 from airshower.configs.presets import ModelPreset
-from airshower.models.text import WordEncoder
-from airshower.models.weights import model_folder
+from airshower.models.model_parts import compute_type, open_parts
 
-CACHED_PROMPTS = 10_000  # 16 KiB each for the tiny models
+CACHED_PROMPTS = 1_000  # 2 MiB each for the published networks
 
 
 class TextEncoder:
-    """Prompts to embeddings; the most recent ones are kept."""
+    """Prompts to what a network's blocks attend to; the most recent ones are kept."""
 
     def __init__(self, preset: ModelPreset, weights: str | None = None, device: str = "cpu", threads: int = 1) -> None:
         torch.set_num_threads(threads)
         self._device = torch.device(device)
-        self._encoder = WordEncoder.load(model_folder(preset, weights) / "text_encoder", self._device)
-        self._cache: dict[str, TextEmbedding] = {}
+        self._parts = open_parts(preset, weights)
+        self._encoder = self._parts.text_encoder(self._device)
+        self._projections: dict[str, nn.Module] = {}
+        self._cache: dict[tuple[str, str], TextEmbedding] = {}
         self.encoded = 0
 
-    def encode(self, prompt: str) -> TextEmbedding:
-        """The embedding of one prompt, from the cache when it is known."""
-        if prompt not in self._cache:
-            self._cache[prompt] = self._embed(prompt)
+    def encode(self, prompt: str, controls: Sequence[str]) -> TextEmbedding:
+        """The embedding of one prompt for a row with these controls, from the cache when it is known."""
+        key = (prompt, self._parts.network_of(controls))
+        if key not in self._cache:
+            self._cache[key] = self._embed(*key)
             self.encoded += 1
             if len(self._cache) > CACHED_PROMPTS:
                 del self._cache[next(iter(self._cache))]  # the oldest
-        return self._cache[prompt]
+        return self._cache[key]
 
     @torch.inference_mode()
-    def _embed(self, prompt: str) -> TextEmbedding:
-        tokens = self._encoder.tokens([prompt]).to(self._device)
-        hidden_MC = self._encoder(tokens)[0].cpu().numpy()
-        return TextEmbedding(data=hidden_MC.tobytes(), shape=hidden_MC.shape)
+    def _embed(self, prompt: str, network: str) -> TextEmbedding:
+        dtype = compute_type(self._device)
+        if network not in self._projections:
+            self._projections[network] = self._parts.text_projection(network, self._device, dtype)
+        projected_MC = self._projections[network](self._encoder.states(prompt).to(dtype)).float().cpu().numpy()
+        return TextEmbedding(data=projected_MC.tobytes(), shape=projected_MC.shape)

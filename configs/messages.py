@@ -52,7 +52,7 @@ class PreparedClip:
 
 @dataclass(frozen=True, kw_only=True)
 class TextEmbedding:
-    """Hidden states of one prompt: `data` holds float32 values of `shape` (tokens, channels)."""
+    """One prompt as a network's blocks attend to it: `data` holds float32 values of `shape` (tokens, channels)."""
 
     data: bytes
     shape: tuple[int, int]

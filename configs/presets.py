@@ -1,11 +1,23 @@
 """Model presets: what a user names with --model, with the defaults a row falls back to.
 
-A preset is data. Which weights belong to it is said by `weights`, a folder in the layout of `airshower.models.shipped`,
-or a path the user gives.
+A preset is data. `weights` says what its parts are: a folder that the repository ships, or published files.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedWeights:
+    """The parts of a model by their names in `airshower.configs.published`."""
+
+    networks: Mapping[str, str]  # by control
+    autoencoder: str
+    text_encoder: str
+
+    def names(self) -> tuple[str, ...]:
+        """Every part."""
+        return (*self.networks.values(), self.autoencoder, self.text_encoder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,12 +28,13 @@ class ModelPreset:
     family: str
     controls: tuple[str, ...]
     features: frozenset[str] = frozenset()  # what else it serves, see ClipSpec.asked_features
-    weights: str  # folder under models/shipped
+    weights: str | PublishedWeights  # a folder under models/shipped, or what the user has to fetch
     resolution: str
     frames_per_chunk: int
     num_steps: int
     guidance: int
     shift: float  # timestep shift of the flow schedule
+    text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
 
     def check(self, controls: Iterable[str], asked: Mapping[str, str]) -> None:
@@ -46,11 +59,42 @@ def tiny_transfer() -> ModelPreset:
         num_steps=12,
         guidance=1,
         shift=3.0,
+        text_on_gpu=False,
         negative_prompt="",
     )
 
 
-PRESETS: dict[str, ModelPreset] = {preset.name: preset for preset in (tiny_transfer(),)}
+# The published default of Transfer2.5 (config.DEFAULT_NEGATIVE_PROMPT), which its networks are sampled with.
+_TRANSFER25_NEGATIVE_PROMPT = (
+    "The video captures a game playing, with bad crappy graphics and cartoonish frames. It represents a recording of "
+    "old outdated games. The lighting looks very fake. The textures are very raw and basic. The geometries are very "
+    "primitive. The images are very pixelated and of poor CG quality. There are many subtitles in the footage. "
+    "Overall, the video is unrealistic at all."
+)
+
+
+def transfer25_2b() -> ModelPreset:
+    """Cosmos-Transfer2.5-2B general, with the defaults of its published inference."""
+    return ModelPreset(
+        name="transfer2.5-2b",
+        family="transfer2.5",
+        controls=("edge", "vis", "depth", "seg"),
+        weights=PublishedWeights(
+            networks={control: f"transfer2.5-2b-{control}" for control in ("edge", "vis", "depth", "seg")},
+            autoencoder="predict2.5-2b-vae",
+            text_encoder="reason1-7b",
+        ),
+        resolution="720",
+        frames_per_chunk=93,
+        num_steps=35,
+        guidance=3,
+        shift=5.0,
+        text_on_gpu=True,
+        negative_prompt=_TRANSFER25_NEGATIVE_PROMPT,
+    )
+
+
+PRESETS: dict[str, ModelPreset] = {preset.name: preset for preset in (tiny_transfer(), transfer25_2b())}
 
 
 def preset(name: str) -> ModelPreset:

@@ -79,3 +79,8 @@ class WordEncoder(nn.Module):
         attended = torch.cat((torch.ones_like(mask[:, :1]), mask[:, 1:]), dim=1)  # softmax needs one key
         hidden = self.model(input_ids=tokens_BM, attention_mask=attended).last_hidden_state.float()
         return hidden * mask[..., None]
+
+    @torch.inference_mode()
+    def states(self, prompt: str) -> Tensor:
+        """Hidden states (M, width) of one prompt."""
+        return self(self.tokens([prompt]).to(self.model.device))[0]

@@ -6,7 +6,6 @@ is 4k+1.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.sampling import ChunkConditions, sample
 from airshower.models.unipc import flow_schedule, noise
-from airshower.models.weights import load_transformer
+
+IMAGE_TOKENS = 256  # patches of a style image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,9 @@ class ChunkInputs:
     weights: Mapping[str, float]  # one per control
     masks: Mapping[str, np.ndarray]  # white where the control applies
     given: np.ndarray
-    text_BMC: Tensor  # projected
-    negative_text_BMC: Tensor
+    text_MC: np.ndarray  # projected
+    negative_text_MC: np.ndarray
+    image_IC: np.ndarray | None = None  # encoder states of a style image, for networks with a branch for it
 
 
 class TransferModel:
@@ -41,17 +42,6 @@ class TransferModel:
         self.net = net
         self.autoencoder = autoencoder
         self.device = device
-
-    @classmethod
-    def load(cls, folder: Path, device: torch.device) -> "TransferModel":
-        """From a model folder; bfloat16 on a GPU, float32 on a CPU."""
-        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-        net = load_transformer(folder / "transformer", device, dtype)
-        return cls(net, VideoAutoencoder.load(folder / "autoencoder", device, dtype), device)
-
-    def project_text(self, hidden_MC: np.ndarray) -> Tensor:
-        """Text encoder states (M, C) to what the network attends to."""
-        return self.net.project_text(torch.tensor(hidden_MC, device=self.device, dtype=self.net.dtype)[None])
 
     def encode(self, inputs: ChunkInputs) -> ChunkConditions:
         """Everything in latent space."""
@@ -71,8 +61,8 @@ class TransferModel:
             given[:, :, :count] = self._latents(inputs.given[: 1 + TEMPORAL_FACTOR * (count - 1)])
             mask[:, :, :count] = 1
         return ChunkConditions(
-            context=Context(text_BMC=inputs.text_BMC),
-            negative_context=Context(text_BMC=inputs.negative_text_BMC),
+            context=Context(text_BMC=self._text(inputs.text_MC), image_BID=self._image(inputs.image_IC)),
+            negative_context=Context(text_BMC=self._text(inputs.negative_text_MC), image_BID=self._image(None)),
             given_BCTYX=given,
             given_mask_B1TYX=mask,
             controls=self._controls(inputs, shape),
@@ -95,6 +85,19 @@ class TransferModel:
     def decode(self, latents_BCTYX: Tensor) -> np.ndarray:
         """Frames of the chunk."""
         return to_frames(self.autoencoder.decode(latents_BCTYX))
+
+    def _text(self, states_MC: np.ndarray) -> Tensor:
+        return torch.tensor(states_MC, device=self.device, dtype=self.net.dtype)[None]
+
+    def _image(self, states_IC: np.ndarray | None) -> Tensor | None:
+        """Projected style image; without one, a network with a branch for it was trained on zeros, not on nothing."""
+        image = self.net.config.image
+        if image is None:
+            if states_IC is not None:
+                raise ValueError("image_context_path: the network of several controls has no branch for a style image")
+            return None
+        states = np.zeros((IMAGE_TOKENS, image.channels), np.float32) if states_IC is None else states_IC
+        return self.net.project_image(torch.tensor(states, device=self.device, dtype=self.net.dtype)[None])
 
     def _latents(self, frames: np.ndarray) -> Tensor:
         return self.autoencoder.encode(to_tensor(frames, self.device))

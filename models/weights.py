@@ -7,20 +7,21 @@ A shipped network is a folder with `config.json` (its hyper-parameters) and `mod
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
-from airshower.configs.presets import ModelPreset
+from airshower.models.checkpoints.files import open_checkpoint
 from airshower.models.differences import differences
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
+from airshower.models.text_projection import text_projection
 
 PREFIX = "net."
 SHIPPED = Path(__file__).parent / "shipped"
@@ -89,20 +90,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: can't be read as safetensors ({error}): fetch the file again") from error
 
 
-def weights_identity(folder: Path) -> str:
-    """SHA-256 over all weight files of a model folder, in name order."""
+def load_text_projection(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """What `Transformer.project_text` is in the network of a folder."""
+    stored = open_checkpoint(folder / "model.safetensors")
+    return text_projection({name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}, device, dtype)
+
+
+def files_sha256(folder: Path, files: Sequence[Path]) -> str:
+    """SHA-256 over names, as seen from `folder`, and contents."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
+    for path in files:
         digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
     return digest.hexdigest()
-
-
-def model_folder(preset: ModelPreset, weights: str | None) -> Path:
-    """The folder of a model's parts, shipped or named by the user; raises WeightsError if it isn't whole."""
-    folder = Path(weights) if weights is not None else SHIPPED / preset.weights
-    parts = [folder / part for part in ("autoencoder", "text_encoder", "transformer")]
-    missing = [part.name for part in parts if not part.is_dir()]
-    if missing:
-        raise WeightsError(f"{folder}: no {', '.join(missing)} folder here: name a folder that holds a whole model")
-    return folder

@@ -92,7 +92,13 @@ def generate(
             with ray_session(
                 address=settings.address, verbose=settings.verbose, stall_timeout_s=settings.stall_timeout_s
             ) as cluster:
-                pools = plan_pools(cluster, device=settings.device, replicas=settings.replicas, rows=len(ready))
+                pools = plan_pools(
+                    cluster,
+                    device=settings.device,
+                    replicas=settings.replicas,
+                    rows=len(ready),
+                    text_on_gpu=settings.preset.text_on_gpu,
+                )
                 tell(PoolsStarted(replicas=pools.replicas, device=pools.device))
                 reporter = start_monitor()
                 graph = _graph(ready, parts or _parts_for(settings), pools, folder, reporter)

@@ -46,7 +46,7 @@ def parts_of(preset: ModelPreset, weights: str | None, device: str, folder: str)
     """The real parts for a model, writing into `folder`."""
     return GraphParts(
         prepare=_prepare,
-        load_text_encoder=partial(_load_text_encoder, preset, weights),
+        load_text_encoder=partial(_load_text_encoder, preset, weights, device if preset.text_on_gpu else "cpu"),
         load_replica=partial(_load_replica, preset, weights, device),
         write=partial(write_row, folder=folder),
     )
@@ -66,6 +66,7 @@ def build_graph(rows: Sequence[Row], parts: GraphParts, pools: Pools, reporter: 
         fn_constructor_kwargs={"load": parts.load_text_encoder, "reporter": reporter},
         compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_TASKS_IN_FLIGHT),
         num_cpus=TEXT_CPUS,
+        num_gpus=pools.text_gpus or None,
         **one_row,
     )
     generated = encoded.map_batches(
@@ -93,10 +94,10 @@ def _prepare(spec: ClipSpec) -> PreparedClip:
     return prepare_clip(spec)
 
 
-def _load_text_encoder(preset: ModelPreset, weights: str | None) -> TextEncoderLike:
+def _load_text_encoder(preset: ModelPreset, weights: str | None, device: str) -> TextEncoderLike:
     from airshower.actors.text_encoder import TextEncoder
 
-    return TextEncoder(preset, weights, device="cpu", threads=1)
+    return TextEncoder(preset, weights, device=device, threads=1)
 
 
 def _load_replica(preset: ModelPreset, weights: str | None, device: str) -> ReplicaLike:

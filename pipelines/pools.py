@@ -1,7 +1,8 @@
 """How the stages of batch generation share a cluster.
 
 Pools have fixed sizes, so a fast stage can't take the CPUs that a slow one waits for, and all of them together fit one
-CPU per replica. Deliberately simple: one replica per GPU or CPU, no measuring and no growing while a run goes on.
+CPU per replica. A text encoder that runs on a GPU shares one with a replica, both stay loaded. Deliberately simple: one
+replica per GPU or CPU, no measuring and no growing while a run goes on.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ _REPLICA_CPUS = 0.6
 TEXT_CPUS = 0.1
 PREPARE_CPUS = 0.15
 WRITE_CPUS = 0.15
+_TEXT_GPUS = 0.1  # of the GPU that it shares; a share is a place and no limit on memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +25,12 @@ class Pools:
     device: str  # cpu | cuda
     replicas: int
     replica_cpus: float
-    replica_gpus: int
+    replica_gpus: float
+    text_gpus: float
     tasks: int  # of prepare, and as many of write
 
 
-def plan_pools(cluster: Cluster, *, device: str, replicas: int | None, rows: int) -> Pools:
+def plan_pools(cluster: Cluster, *, device: str, replicas: int | None, rows: int, text_on_gpu: bool = False) -> Pools:
     """Pools that fit the cluster; `replicas` None means one per GPU or CPU, and never more than there are rows.
 
     `device` is auto, cpu or cuda. Raises ValueError when the cluster lacks what is asked for.
@@ -38,12 +41,14 @@ def plan_pools(cluster: Cluster, *, device: str, replicas: int | None, rows: int
         raise ValueError(f"replicas {replicas}: at least one is needed to generate")
     if replicas is not None and device == "cuda" and replicas > places:
         raise ValueError(f"replicas {replicas}: the cluster has {places} GPUs, one per replica: use at most {places}")
+    text_gpus = _TEXT_GPUS if device == "cuda" and text_on_gpu else 0.0
     count = min(replicas or places, max(1, rows))
     return Pools(
         device=device,
         replicas=count,
         replica_cpus=_REPLICA_CPUS * min(1.0, cluster.cpus / count),  # more replicas than CPUs share them
-        replica_gpus=1 if device == "cuda" else 0,
+        replica_gpus=(1 - text_gpus) if device == "cuda" else 0,
+        text_gpus=text_gpus,
         tasks=max(1, int(cluster.cpus // 2)),
     )
 

@@ -10,7 +10,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -56,7 +56,7 @@ class ReplicaLike(Protocol):
 class TextEncoderLike(Protocol):
     """What the text stage needs of `airshower.actors.text_encoder.TextEncoder`."""
 
-    def encode(self, prompt: str) -> TextEmbedding: ...
+    def encode(self, prompt: str, controls: Sequence[str]) -> TextEmbedding: ...
 
 
 def row_table(row: object) -> pa.Table:
@@ -92,8 +92,10 @@ class TextStage:
     def _encode(self, row: Row) -> Row:
         if isinstance(self._encoder, LoadError):
             raise self._encoder
-        negative_prompt = _spec(row).negative_prompt or ""
-        return replace(row, text=self._encoder.encode(row.prompt), negative_text=self._encoder.encode(negative_prompt))
+        spec, encode = _spec(row), self._encoder.encode
+        controls = tuple(spec.controls)
+        text, negative_text = encode(row.prompt, controls), encode(spec.negative_prompt or "", controls)
+        return replace(row, text=text, negative_text=negative_text)
 
 
 class GenerateStage:

@@ -240,7 +240,7 @@ def _told(event: Event, progress: RunProgress) -> str | None:
 
 def failure_line(event: RowFailed) -> str:
     """Why a row failed, in one printable line that names the row."""
-    named = event.message if event.name in event.message else f"{event.name}: {event.message}"
+    named = event.message if event.message.startswith(f"{event.name}:") else f"{event.name}: {event.message}"
     return printable(f"in {event.stage}: {named}")
 
 

@@ -57,12 +57,12 @@ def evaluate(
     with prompts of six weathers and times of day, and scores the clips. Writes evaluation.json, evaluation.md and
     evaluation.png beside data/ (the scenes) and clips/ (the run with its gallery).
     """
-    from airshower.models.weights import model_folder
+    from airshower.models.model_parts import open_parts
     from airshower.pipelines.evaluate import CLIPS, EvaluateSettings
     from airshower.pipelines.evaluate import evaluate as run
     from airshower.platform.gallery import write_gallery
 
-    model_folder(preset(model), weights)  # a wrong folder is known before minutes of rendering
+    open_parts(preset(model), weights).require()  # a wrong folder is known before minutes of rendering
     settings = EvaluateSettings(
         model=model,
         weights=weights,

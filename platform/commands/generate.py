@@ -90,7 +90,7 @@ def generate(
     overrides = overrides_from(clip)
     chosen = preset(model)
 
-    from airshower.models.weights import model_folder
+    from airshower.models.model_parts import open_parts
     from airshower.pipelines.generate import GenerateSettings, RunError
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import output_folder, read_rows
@@ -99,7 +99,7 @@ def generate(
     rows = read_rows(specs, overrides=overrides, preset=chosen)
     folder = output_folder(rows, output)
     if any(row.error is None for row in rows):
-        model_folder(chosen, weights)  # a wrong folder ends the call here, not each replica
+        open_parts(chosen, weights).require()  # a wrong folder ends the call here, not each replica
     settings = GenerateSettings(
         preset=chosen, weights=weights, replicas=replicas, device=device, address=address, verbose=verbose
     )

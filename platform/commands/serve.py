@@ -62,12 +62,12 @@ def serve(
     chosen = preset(model)
 
     from airshower.cluster.session import ray_session
-    from airshower.models.weights import model_folder
+    from airshower.models.model_parts import open_parts
     from airshower.pipelines.pools import plan_pools
     from airshower.platform.access import Access
     from airshower.platform.service import ServiceSettings, running_service
 
-    model_folder(chosen, weights)  # missing weights are one line here; in Serve they are a row of failed starts
+    open_parts(chosen, weights).require()  # missing weights are one line here; in Serve they are a row of failed starts
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
         with ray_session(address=address, verbose=verbose) as cluster:

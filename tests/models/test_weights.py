@@ -1,7 +1,6 @@
 """Weights fit exactly or every difference is named."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,14 +9,8 @@ from airshower.configs.network import ControlConfig, DitConfig
 from airshower.configs.presets import tiny_transfer
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
-from airshower.models.weights import (
-    WeightsError,
-    assign,
-    load_transformer,
-    model_folder,
-    save_transformer,
-    weights_identity,
-)
+from airshower.models.model_parts import open_parts
+from airshower.models.weights import SHIPPED, WeightsError, assign, load_transformer, save_transformer
 
 CPU = torch.device("cpu")
 
@@ -86,12 +79,21 @@ def test_a_truncated_file_is_one_line(saved):
 def test_a_folder_without_parts_is_refused(tmp_path):
     (tmp_path / "transformer").mkdir()
     with pytest.raises(WeightsError, match="no autoencoder, text_encoder folder here"):
-        model_folder(tiny_transfer(), str(tmp_path))
+        open_parts(tiny_transfer(), str(tmp_path)).require()
 
 
 def test_shipped_networks_stay_small_and_whole():
-    folder = model_folder(tiny_transfer(), None)
-    sizes = {path: path.stat().st_size for path in folder.rglob("*.safetensors")}
+    parts = open_parts(tiny_transfer(), None)
+    parts.require()
+    sizes = {path: path.stat().st_size for path in SHIPPED.rglob("*.safetensors")}
     assert len(sizes) == 3
     assert all(size <= 4_000_000 for size in sizes.values()), sizes
-    assert len(weights_identity(Path(folder))) == 64
+    assert len(parts.sha256(parts.network_of(("edge",)))) == 64
+
+
+def test_text_is_projected_as_the_network_would():
+    parts = open_parts(tiny_transfer(), None)
+    name = parts.network_of(("edge",))
+    states = parts.text_encoder(CPU).states("a red car")
+    by_itself = parts.text_projection(name, CPU, torch.float32)(states)
+    torch.testing.assert_close(by_itself, parts.network(name, CPU, torch.float32).project_text(states), rtol=0, atol=0)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -65,7 +66,7 @@ class CountingEncoder:
     def __post_init__(self) -> None:
         self.cache: dict[str, TextEmbedding] = {}
 
-    def encode(self, prompt: str) -> TextEmbedding:
+    def encode(self, prompt: str, controls: Sequence[str]) -> TextEmbedding:
         if prompt not in self.cache:
             with self.log.open("a") as file:
                 file.write(prompt + "\n")

@@ -7,13 +7,16 @@ from airshower.pipelines.pools import PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, plan_
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "replicas"), [(1, 0, None), (2, 0, None), (2, 0, 4), (64, 0, None), (4, 8, 8)]
+    ("cpus", "gpus", "replicas"), [(1, 0, None), (2, 0, None), (2, 0, 4), (64, 0, None), (4, 8, 8), (4, 1, None)]
 )
-def test_all_stages_fit_the_cluster_at_once(cpus, gpus, replicas):
-    pools = plan_pools(Cluster(cpus=cpus, gpus=gpus), device="auto", replicas=replicas, rows=1000)
+@pytest.mark.parametrize("text_on_gpu", [False, True])
+def test_all_stages_fit_the_cluster_at_once(cpus, gpus, replicas, text_on_gpu):
+    machine = Cluster(cpus=cpus, gpus=gpus)
+    pools = plan_pools(machine, device="auto", replicas=replicas, rows=1000, text_on_gpu=text_on_gpu)
     one_task_each = TEXT_CPUS + PREPARE_CPUS + WRITE_CPUS
     assert pools.replicas * pools.replica_cpus + one_task_each <= cpus + 1e-9
-    assert pools.replicas * pools.replica_gpus <= gpus
+    assert pools.replicas * pools.replica_gpus + pools.text_gpus <= gpus
+    assert (pools.text_gpus > 0) == (text_on_gpu and gpus > 0)
 
 
 def test_replicas_follow_the_devices_and_never_exceed_the_rows():

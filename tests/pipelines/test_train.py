@@ -159,6 +159,8 @@ def test_the_result_generates(transfer):
     )  # fmt: skip
     text = TextEncoder(preset, str(model))
     replica = Replica(preset, str(model))
-    made = replica.generate(spec.resolved(preset), prepared, text.encode(spec.prompt), text.encode(""))
+    made = replica.generate(
+        spec.resolved(preset), prepared, *(text.encode(prompt, ("edge",)) for prompt in (spec.prompt, ""))
+    )
     assert unpack_frames(made.frames).shape == (5, 32, 48, 3)
     assert text.encoded == 2

@@ -1,0 +1,80 @@
+"""Where the parts of a model come from, whatever layout its weights have.
+
+A model has an autoencoder, a text encoder and one or more networks; `network_of` says which one makes a row. Opening
+parts reads nothing yet: every part is loaded by whoever needs it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from airshower.configs.presets import ModelPreset
+from airshower.models.autoencoder import VideoAutoencoder
+from airshower.models.dit.transformer import Transformer
+from airshower.models.published_parts import PublishedParts
+from airshower.models.trained_parts import TrainedParts
+from airshower.models.weights import SHIPPED, WeightsError
+
+
+class PromptEncoder(Protocol):
+    """A text encoder as the text stage sees it."""
+
+    def states(self, prompt: str) -> Tensor:
+        """Hidden states (M, C) of a prompt, always of the same shape."""
+        ...
+
+
+class ModelParts(Protocol):
+    """The parts of one model; all methods that read weights raise WeightsError or CheckpointError."""
+
+    def require(self) -> None:
+        """Raises WeightsError, naming it, where a part is missing."""
+        ...
+
+    def networks(self) -> tuple[str, ...]:
+        """Names of all networks that are there."""
+        ...
+
+    def network_of(self, controls: Sequence[str]) -> str:
+        """Name of the network that makes a row with these controls."""
+        ...
+
+    def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
+        """One network in inference mode."""
+        ...
+
+    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """The part of a network that turns encoder states into what its blocks attend to."""
+        ...
+
+    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
+        """The autoencoder that all networks share."""
+        ...
+
+    def text_encoder(self, device: torch.device) -> PromptEncoder:
+        """The text encoder that all networks share."""
+        ...
+
+    def sha256(self, name: str) -> str:
+        """Over all files that a row of this network depends on."""
+        ...
+
+
+def open_parts(preset: ModelPreset, weights: str | None) -> ModelParts:
+    """The parts of a preset's model in the folder that the user named, or as shipped; raises WeightsError for none."""
+    if isinstance(preset.weights, str):
+        return TrainedParts(SHIPPED / preset.weights if weights is None else Path(weights))
+    if weights is None:
+        raise WeightsError(
+            f"{preset.name}: its weights don't come with Airshower: fetch them with `airshower checkpoint download "
+            f"{preset.name} --to DIR` and name that folder with --weights DIR"
+        )
+    return PublishedParts(preset.weights, Path(weights))
+
+
+def compute_type(device: torch.device) -> torch.dtype:
+    """What networks compute in: bfloat16 on a GPU, float32 on a CPU."""
+    return torch.float32 if device.type == "cpu" else torch.bfloat16

@@ -1,0 +1,117 @@
+"""Published weights in a folder: one network per control, the network of several controls put together from them.
+
+A part is what its name in `airshower.configs.published` says, below the folder: `NAME.pt` or another file of weights,
+or a folder `NAME/` that holds one file of weights at any depth (as the download leaves it), a distributed checkpoint,
+or a whole model of the transformers library. So a post-trained network goes where the published one would be.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from airshower.configs.presets import PublishedWeights
+from airshower.models.autoencoder import VideoAutoencoder
+from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
+from airshower.models.dit.transformer import Transformer
+from airshower.models.reason1 import Reason1Encoder
+from airshower.models.text_projection import text_projection
+from airshower.models.weights import WeightsError, files_sha256
+
+SEVERAL_CONTROLS = "several-controls"
+WEIGHT_SUFFIXES = (".pt", ".pth", ".safetensors")
+
+
+class PublishedParts:
+    """The parts of a model of the 2B family."""
+
+    def __init__(self, weights: PublishedWeights, folder: Path) -> None:
+        self._weights = weights
+        self._folder = folder
+
+    def require(self) -> None:
+        """Raises WeightsError for a missing autoencoder or text encoder, and where there is no network at all.
+
+        A network that no row asks for may be missing.
+        """
+        self._part(self._weights.autoencoder)
+        self._part(self._weights.text_encoder)
+        if not self._single:
+            wanted = ", ".join(self._weights.networks.values())
+            raise WeightsError(f"{self._folder}: none of {wanted} here: {_remedy(wanted.split(', ')[0], self._folder)}")
+
+    def networks(self) -> tuple[str, ...]:
+        """Those of one control that are there, and that of several once all are."""
+        complete = self._single.keys() == self._weights.networks.keys()
+        return (*self._single, SEVERAL_CONTROLS) if complete else tuple(self._single)
+
+    def network_of(self, controls: Sequence[str]) -> str:
+        """One control has a network of its own, with a branch for a style image; several share one without it."""
+        return controls[0] if len(controls) == 1 else SEVERAL_CONTROLS
+
+    def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
+        """The network in inference mode."""
+        return build(self._checkpoint(name), device, dtype)
+
+    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """The network's projection of text."""
+        return text_projection(self._checkpoint(name).weights, device, dtype)
+
+    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
+        """From the file that is released with the family."""
+        return VideoAutoencoder.load_published(self._part(self._weights.autoencoder), device, dtype)
+
+    def text_encoder(self, device: torch.device) -> Reason1Encoder:
+        """Reason1, in bfloat16 on a GPU."""
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+        return Reason1Encoder.load(self._part(self._weights.text_encoder), device, dtype)
+
+    def sha256(self, name: str) -> str:
+        """Over the files of the network and of the autoencoder; the text encoder is known by its name."""
+        networks = list(self._single.values()) if name == SEVERAL_CONTROLS else [self._part(self._file_of(name))]
+        files = [file for part in (*networks, self._part(self._weights.autoencoder)) for file in _files(part)]
+        return files_sha256(self._folder, sorted(files))
+
+    def _checkpoint(self, name: str) -> Checkpoint:
+        if name == SEVERAL_CONTROLS:
+            return assemble_multi_control(self._single)
+        return read_checkpoint(self._part(self._file_of(name)), control=name)
+
+    @cached_property
+    def _single(self) -> dict[str, Path]:
+        """The files of networks that are there, by control."""
+        found = {control: self._found(name) for control, name in self._weights.networks.items()}
+        return {control: path for control, path in found.items() if path is not None}
+
+    def _file_of(self, control: str) -> str:
+        return self._weights.networks[control]
+
+    def _part(self, name: str) -> Path:
+        path = self._found(name)
+        if path is None:
+            raise WeightsError(f"{self._folder}: no {name} here: {_remedy(name, self._folder)}")
+        return path
+
+    def _found(self, name: str) -> Path | None:
+        """Where a part is, None if nowhere; raises WeightsError where it isn't clear which file is meant."""
+        files = [path for suffix in WEIGHT_SUFFIXES if (path := self._folder / f"{name}{suffix}").is_file()]
+        folder = self._folder / name
+        if not files and not folder.is_dir():
+            return None
+        if not files and any((folder / mark).exists() for mark in ("config.json", ".metadata", "transformer")):
+            return folder
+        files += [file for file in sorted(folder.rglob("*")) if file.suffix in WEIGHT_SUFFIXES]
+        if len(files) != 1:
+            named = ", ".join(str(file.relative_to(self._folder)) for file in files) or "no file of weights"
+            raise WeightsError(f"{folder}: holds {named}: leave the one file of {name} there")
+        return files[0]
+
+
+def _files(part: Path) -> list[Path]:
+    return [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
+
+
+def _remedy(name: str, folder: Path) -> str:
+    return f"`airshower checkpoint download {name} --to {folder / name}` fetches it"

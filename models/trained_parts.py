@@ -1,0 +1,59 @@
+"""The layout that `airshower train` writes and the repository ships: one network, its autoencoder and text encoder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from airshower.models.autoencoder import VideoAutoencoder
+from airshower.models.dit.transformer import Transformer
+from airshower.models.text import WordEncoder
+from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer
+
+_NETWORK = "transformer"
+
+
+class TrainedParts:
+    """A folder with `transformer/`, `autoencoder/` and `text_encoder/`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def require(self) -> None:
+        """Raises WeightsError unless every part has its folder."""
+        missing = [part for part in ("autoencoder", "text_encoder", _NETWORK) if not (self._folder / part).is_dir()]
+        if missing:
+            raise WeightsError(
+                f"{self._folder}: no {', '.join(missing)} folder here: name a folder that holds a whole model"
+            )
+
+    def networks(self) -> tuple[str, ...]:
+        """One."""
+        return (_NETWORK,)
+
+    def network_of(self, controls: Sequence[str]) -> str:
+        """The one network."""
+        return _NETWORK
+
+    def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
+        """The network in inference mode."""
+        return load_transformer(self._folder / name, device, dtype)
+
+    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """The network's projection of text."""
+        return load_text_projection(self._folder / name, device, dtype)
+
+    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
+        """From a diffusers folder."""
+        self.require()
+        return VideoAutoencoder.load(self._folder / "autoencoder", device, dtype)
+
+    def text_encoder(self, device: torch.device) -> WordEncoder:
+        """From a transformers folder."""
+        self.require()
+        return WordEncoder.load(self._folder / "text_encoder", device)
+
+    def sha256(self, name: str) -> str:
+        """Over all weight files."""
+        return files_sha256(self._folder, sorted(self._folder.rglob("*.safetensors")))

@@ -1,0 +1,94 @@
+"""Generation from weights in their published form: small ones of the same networks, through the command line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from airshower.configs.presets import transfer25_2b
+from airshower.configs.spec import CONTROLS
+from airshower.models.model_parts import open_parts
+from airshower.models.weights import WeightsError
+from airshower.pipelines.media import read_video, write_video
+from airshower.platform.cli import main
+from tests.models.checkpoints.small import WITH_IMAGE, published, random_network
+from tests.small_reason1 import save_small_reason1
+
+AUTOENCODER = Path(__file__).parents[1] / "parity/cases/vae_2b/weights.safetensors"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A folder of weights, some laid down as files and some as a download leaves them; depth is not there."""
+    folder = tmp_path_factory.mktemp("weights")
+    for number, control in enumerate(("edge", "vis", "seg")):
+        branch = replace(WITH_IMAGE.control, branches=(control,))
+        net = published(random_network(replace(WITH_IMAGE, control=branch), seed=number))
+        torch.save(net, folder / f"transfer2.5-2b-{control}.pt")
+    downloaded = folder / "transfer2.5-2b-vis" / "general" / "blur"
+    downloaded.mkdir(parents=True)
+    (folder / "transfer2.5-2b-vis.pt").rename(downloaded / "ba2f_ema_bf16.pt")
+    (folder / "predict2.5-2b-vae.safetensors").write_bytes(AUTOENCODER.read_bytes())
+    save_small_reason1(folder / "reason1-7b")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    frames = np.random.default_rng(0).integers(0, 255, (5, 144, 256, 3), np.uint8)
+    write_video(folder / "in.mp4", frames, 10)
+    for control in CONTROLS[:2]:
+        row = {"prompt": "rain", "video_path": "in.mp4", control: {}}
+        (folder / f"{control}.json").write_text(json.dumps(row))
+    row = {"prompt": "rain", "video_path": "in.mp4", "depth": {"control_path": "in.mp4"}}
+    (folder / "depth.json").write_text(json.dumps(row))
+    return folder
+
+
+@pytest.mark.cluster
+def test_each_row_is_made_by_the_network_of_its_controls(weights, rows, tmp_path, capsys):
+    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
+    call = ["generate", str(rows), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(tmp_path)]
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main([*call, *flags])
+    summary = capsys.readouterr().out
+    assert "2 done, 1 failed" in summary
+    assert (
+        f"no transfer2.5-2b-depth here: `airshower checkpoint download transfer2.5-2b-depth --to {weights}" in summary
+    )
+    records = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("edge", "vis")}
+    assert {name: record["model"]["network"] for name, record in records.items()} == {"edge": "edge", "vis": "vis"}
+    assert records["edge"]["model"]["sha256"] != records["vis"]["model"]["sha256"]
+    assert read_video(str(tmp_path / "vis.mp4")).frames.shape == (5, 144, 256, 3)
+
+
+def test_several_controls_share_a_network_without_image_branch(weights, tmp_path):
+    for file in weights.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    branch = replace(WITH_IMAGE.control, branches=("depth",))
+    depth = published(random_network(replace(WITH_IMAGE, control=branch), seed=9))
+    torch.save(depth, tmp_path / "transfer2.5-2b-depth.pt")
+    parts = open_parts(transfer25_2b(), str(tmp_path))
+    name = parts.network_of(("edge", "depth"))
+    net = parts.network(name, CPU, torch.float32)
+    assert tuple(net.branches) == CONTROLS
+    assert net.config.image is None
+    assert torch.equal(net.branches["depth"].embedder.proj[1].weight, depth["net.control_embedder.proj.1.weight"])
+
+
+def test_two_files_for_one_part_are_refused(weights, tmp_path):
+    for file in weights.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "transfer2.5-2b-edge.safetensors").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"holds transfer2\.5-2b-edge\.pt, transfer2\.5-2b-edge\.safetensors: leave"):
+        open_parts(transfer25_2b(), str(tmp_path)).require()
+
+
+def test_weights_have_to_be_named():
+    with pytest.raises(WeightsError, match=r"airshower checkpoint download transfer2\.5-2b --to DIR"):
+        open_parts(transfer25_2b(), None)
