@@ -7,8 +7,9 @@ row's video does not depend on how many replicas share the machine.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,12 @@ import torch
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, TextEmbedding
 from airshower.configs.presets import ModelPreset
-from airshower.configs.spec import ClipSpec, Control
+from airshower.configs.spec import ClipSpec
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
 from airshower.models.model_parts import compute_type, open_parts
 from airshower.models.pixels import to_frames, to_tensor
-from airshower.models.transfer import ChunkInputs, TransferModel
+from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 
 Progress = Callable[[float], None]
 
@@ -55,19 +56,21 @@ class Replica:
         settings = spec.sampling()
         chunk_frames = chunk_length(prepared.frames, settings.chunk_frames)
         chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
-        clip = _ClipInputs(prepared, padded_length(chunks), {key: c.control_weight for key, c in spec.controls.items()})
+        clip = _ClipInputs(spec, prepared, padded_length(chunks))
         clock = _Clock()
         network = self._parts.network_of(tuple(spec.controls))
         with clock.time("load_s"):
             model = self._model(network)
-        frames = np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
+        made = frames = np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
         for number, chunk in enumerate(chunks):
             with clock.time("encode_s"):
-                inputs = clip.chunk(chunk, frames, _states(text), _states(negative_text))
+                inputs = clip.chunk(chunk, made, _states(text), _states(negative_text))
                 conditions = model.encode(inputs)
+                region = None if inputs.guided is None else model.guided_region(inputs.guided)
             with clock.time("denoise_s"):
                 latents = model.denoise(
                     conditions,
+                    region=region,
                     seed=chunk.seed,
                     steps=settings.steps,
                     shift=self._preset.shift,
@@ -75,7 +78,10 @@ class Replica:
                     on_step=_fraction(on_progress, number, len(chunks), settings.steps),
                 )
             with clock.time("decode_s"):
-                frames = np.concatenate((frames, model.decode(latents)[chunk.overlap :]))
+                video = model.decode(latents)
+                frames = np.concatenate((frames, to_frames(video)[chunk.overlap :]))
+                # A published chunk goes on from frames that were cut to whole numbers: half a level darker each time.
+                made = to_frames(video, rounded=False) if spec.exact_reference else frames
         return GeneratedClip(
             frames=pack_frames(frames[: prepared.frames]),
             model=self._identity(network),
@@ -112,15 +118,25 @@ class Replica:
 class _ClipInputs:
     """The unpacked inputs of a clip, padded to whole chunks."""
 
-    def __init__(self, prepared: PreparedClip, length: int, weights: Mapping[str, float]) -> None:
-        def padded(packed: dict[Control, PackedFrames]) -> dict[Control, np.ndarray]:
-            return {key: pad_by_reversal(unpack_frames(frames), length) for key, frames in packed.items()}
+    def __init__(self, spec: ClipSpec, prepared: PreparedClip, length: int) -> None:
+        def padded(packed: PackedFrames) -> np.ndarray:
+            return pad_by_reversal(unpack_frames(packed), length)
 
-        self.controls, self.masks = padded(prepared.controls), padded(prepared.masks)
-        self.weights = weights
+        self.controls = {key: padded(frames) for key, frames in prepared.controls.items()}
+        self.masks = {key: padded(frames) for key, frames in prepared.masks.items()}
+        self.weights: dict[str, float] = {key: control.control_weight for key, control in spec.controls.items()}
+        self.guided: GuidedInput | None = None
+        if prepared.guided_region is not None:
+            if prepared.input_frames is None or spec.guided_generation_step_threshold is None:
+                raise ValueError(f"{spec.name}: guided generation needs an input video and a resolved spec")
+            self.guided = GuidedInput(
+                frames=padded(prepared.input_frames),
+                mask=padded(prepared.guided_region),
+                last_step=spec.guided_generation_step_threshold,
+            )
 
     def chunk(self, chunk: Chunk, made: np.ndarray, text: np.ndarray, negative_text: np.ndarray) -> ChunkInputs:
-        """What one chunk is made from; `made` are all frames so far."""
+        """What one chunk is made from; `made` ends with the frames that the chunk starts with."""
         window = slice(chunk.start, chunk.start + chunk.length)
         return ChunkInputs(
             controls={key: frames[window] for key, frames in self.controls.items()},
@@ -129,6 +145,8 @@ class _ClipInputs:
             given=made[len(made) - chunk.overlap :],
             text_MC=text,
             negative_text_MC=negative_text,
+            guided=self.guided
+            and replace(self.guided, frames=self.guided.frames[window], mask=self.guided.mask[window]),
         )
 
 

@@ -34,6 +34,7 @@ class ModelPreset:
     num_steps: int
     guidance: int
     shift: float  # timestep shift of the flow schedule
+    guided_steps: int  # last sampler step, from 0, that guided generation touches
     text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
 
@@ -59,6 +60,8 @@ def tiny_transfer() -> ModelPreset:
         num_steps=12,
         guidance=1,
         shift=3.0,
+        guided_steps=8,
+        features=frozenset({"guided-generation"}),
         text_on_gpu=False,
         negative_prompt="",
     )
@@ -89,6 +92,8 @@ def transfer25_2b() -> ModelPreset:
         num_steps=35,
         guidance=3,
         shift=5.0,
+        guided_steps=25,
+        features=frozenset({"guided-generation"}),
         text_on_gpu=True,
         negative_prompt=_TRANSFER25_NEGATIVE_PROMPT,
     )

@@ -145,10 +145,15 @@ class ClipSpec(_Strict):
         default=None, description="Mask of the region kept close to the input: video, npz file or folder"
     )
     guided_generation_step_threshold: int | None = Field(
-        default=None, ge=0, description="Sampler steps that are guided, counted from the first; default: the model's"
+        default=None, ge=0, description="Last sampler step, counted from 0, that is guided; default: the model's"
     )
     guided_generation_foreground_labels: list[int] | None = Field(
         default=None, description="Labels of the mask that count as foreground; default: all but 0"
+    )
+    exact_reference: bool = Field(
+        default=False,
+        description="Do as the published code where it is known to do worse: frames that a chunk passes on lose their "
+        "fractions instead of being rounded",
     )
     edge: EdgeSpec | None = Field(default=None, description="Edge control; {} computes it with the defaults")
     vis: VisSpec | None = Field(default=None, description="Blur control; {} computes it with the defaults")
@@ -201,6 +206,8 @@ class ClipSpec(_Strict):
         guided = (self.guided_generation_step_threshold, self.guided_generation_foreground_labels)
         if self.guided_generation_mask is None and guided != (None, None):
             raise ValueError("guided_generation_mask is missing and its settings are given: give it or remove them")
+        if self.guided_generation_mask is not None and self.video_path is None:
+            raise ValueError("guided_generation_mask: keeps a region close to video_path, which is missing: give it")
         return self
 
     @property
@@ -221,6 +228,8 @@ class ClipSpec(_Strict):
             "num_steps": preset.num_steps,
             "guidance": preset.guidance,
         }
+        if self.guided_generation_mask is not None:
+            defaults["guided_generation_step_threshold"] = preset.guided_steps
         return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
 
     def sampling(self) -> "SamplingSettings":

@@ -1,7 +1,7 @@
 """A transfer model: the transformer and its autoencoder, from control frames to generated frames for one chunk.
 
-Frames are uint8 (F, H, W, 3) outside and normalised latents (1, C, T, Y, X) inside. H and W are multiples of 16 and F
-is 4k+1.
+Frames are uint8 (F, H, W, 3) on the way in, floats (1, 3, F, H, W) on the way out and normalised latents
+(1, C, T, Y, X) inside. H and W are multiples of 16 and F is 4k+1.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,22 @@ from torch import Tensor
 
 from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
 from airshower.models.chunks import TEMPORAL_FACTOR, latent_frames
-from airshower.models.control_maps import control_weight_maps, masks_matter
+from airshower.models.control_maps import control_weight_maps, guided_latent_map, masks_matter
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
-from airshower.models.pixels import to_frames, to_tensor
-from airshower.models.sampling import ChunkConditions, sample
+from airshower.models.pixels import to_tensor
+from airshower.models.sampling import ChunkConditions, GuidedRegion, sample
 from airshower.models.unipc import flow_schedule, noise
 
 IMAGE_TOKENS = 256  # patches of a style image
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedInput:
+    """A region that stays close to the input."""
+
+    frames: np.ndarray  # of the input
+    mask: np.ndarray  # white in the region
+    last_step: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,7 @@ class ChunkInputs:
     text_MC: np.ndarray  # projected
     negative_text_MC: np.ndarray
     image_IC: np.ndarray | None = None  # encoder states of a style image, for networks with a branch for it
+    guided: GuidedInput | None = None
 
 
 class TransferModel:
@@ -68,10 +78,21 @@ class TransferModel:
             controls=self._controls(inputs, shape),
         )
 
+    def guided_region(self, guided: GuidedInput) -> GuidedRegion:
+        """The region of guided generation in latent space."""
+        latents = self._latents(guided.frames)
+        mask_FHW = torch.from_numpy(guided.mask[..., 0] > 127).float()
+        return GuidedRegion(
+            latents_BCTYX=latents,
+            mask_BCTYX=guided_latent_map(mask_FHW, *latents.shape[2:]).to(self.device),
+            last_step=guided.last_step,
+        )
+
     def denoise(
         self,
         conditions: ChunkConditions,
         *,
+        region: GuidedRegion | None = None,
         seed: int,
         steps: int,
         shift: float,
@@ -80,11 +101,13 @@ class TransferModel:
     ) -> Tensor:
         """Latents of the chunk."""
         start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        return sample(self.net, start, flow_schedule(steps, shift), conditions, guidance, on_step=on_step)
+        return sample(
+            self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=on_step
+        )
 
-    def decode(self, latents_BCTYX: Tensor) -> np.ndarray:
-        """Frames of the chunk."""
-        return to_frames(self.autoencoder.decode(latents_BCTYX))
+    def decode(self, latents_BCTYX: Tensor) -> Tensor:
+        """The chunk's video (1, 3, F, H, W) in [-1, 1]."""
+        return self.autoencoder.decode(latents_BCTYX)
 
     def _text(self, states_MC: np.ndarray) -> Tensor:
         return torch.tensor(states_MC, device=self.device, dtype=self.net.dtype)[None]

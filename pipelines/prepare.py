@@ -5,7 +5,8 @@ resolution's table, a direct resize without cropping, and edges and blur compute
 does not fit together is an error that names the field. Chunks are cut and padded by the replica, not here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +19,7 @@ from airshower.configs.sizes import Size, nearest_size
 from airshower.configs.spec import ClipSpec, Control, ControlSpec, EdgeSpec, VisSpec
 from airshower.models.control_maps import edge_map, vis_map
 from airshower.pipelines.media import MediaError, Video, read_video
+from airshower.pipelines.region_masks import read_region_mask
 
 CONTROL_INTERPOLATION: dict[Control, int] = {
     "edge": cv2.INTER_LINEAR,
@@ -67,6 +69,7 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
         input_frames=pack_frames(leader.frames) if spec.video_path is not None else None,
         controls=controls,
         masks=masks,
+        guided_region=_guided_region(spec, clip),
     )
 
 
@@ -103,6 +106,20 @@ def _packed_mask(field: str, path: str, clip: _Clip) -> PackedFrames:
     return pack_frames(np.broadcast_to(white, mask.shape))
 
 
+def _guided_region(spec: ClipSpec, clip: _Clip) -> PackedFrames | None:
+    if spec.guided_generation_mask is None:
+        return None
+    field = "guided_generation_mask"
+    with _named(field):
+        mask_FHW = read_region_mask(
+            spec.guided_generation_mask,
+            frames=clip.frames,
+            size=clip.size,
+            foreground_labels=spec.guided_generation_foreground_labels,
+        )
+    return pack_frames(np.repeat(mask_FHW[..., None].astype(np.uint8) * 255, 3, axis=-1))
+
+
 def _read_follower(field: str, path: str, clip: _Clip, interpolation: int) -> np.ndarray:
     """Frames of a file that has to go with the clip: at its rate, and at least as long; what is longer is cut."""
     video = _read(field, path, clip.frames, lambda _height, _width: clip.size, interpolation)
@@ -121,8 +138,15 @@ def _read_follower(field: str, path: str, clip: _Clip, interpolation: int) -> np
 
 
 def _read(field: str, path: str, max_frames: int | None, fit: Callable[[int, int], Size], interpolation: int) -> Video:
-    try:
+    with _named(field):
         return read_video(path, max_frames=max_frames, fit=fit, interpolation=interpolation)
+
+
+@contextmanager
+def _named(field: str) -> Iterator[None]:
+    """Puts the field in front of what goes wrong with its file."""
+    try:
+        yield
     except MediaError as error:
         raise MediaError(f"{field}: {error}") from error
     except OSError as error:

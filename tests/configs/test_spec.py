@@ -61,7 +61,6 @@ def test_what_the_row_format_refuses(change):
         ({"depth": {}}, "depth without control_path"),
         ({"edge": {"mask_prompt": "cars"}}, "edge.mask_prompt"),
         ({"image_context_path": "/i.png"}, "image_context_path"),
-        ({"guided_generation_mask": "/m.mp4"}, "guided_generation_mask"),
     ],
 )
 def test_what_a_model_cannot_serve_is_refused_by_name(change, field):
