@@ -57,6 +57,8 @@ class Replica:
         chunk_frames = chunk_length(prepared.frames, settings.chunk_frames)
         chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
         clip = _ClipInputs(spec, prepared, padded_length(chunks))
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         clock = _Clock()
         network = self._parts.network_of(tuple(spec.controls))
         with clock.time("load_s"):
@@ -87,6 +89,7 @@ class Replica:
             model=self._identity(network),
             chunks=len(chunks),
             seconds=dict(clock.seconds),
+            peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
         )
 
     @torch.inference_mode()

@@ -66,7 +66,8 @@ class GeneratedClip:
     frames: PackedFrames
     model: dict[str, Any]  # name, family, weights identity
     chunks: int
-    seconds: dict[str, float]  # encode_s, denoise_s, decode_s
+    seconds: dict[str, float]  # load_s, encode_s, denoise_s, decode_s
+    peak_gpu_gib: float | None = None  # most memory that tensors held at a time; None on a CPU
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 A part is what its name in `airshower.configs.published` says, below the folder: `NAME.pt` or another file of weights,
 or a folder `NAME/` that holds one file of weights at any depth (as the download leaves it), a distributed checkpoint,
-or a whole model of the transformers library. So a post-trained network goes where the published one would be.
+or a whole model of transformers or diffusers. So a post-trained network goes where the published one would be.
 """
 
 from collections.abc import Sequence
@@ -60,8 +60,10 @@ class PublishedParts:
         return text_projection(self._checkpoint(name).weights, device, dtype)
 
     def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
-        """From the file that is released with the family."""
-        return VideoAutoencoder.load_published(self._part(self._weights.autoencoder), device, dtype)
+        """From the file that is released with the family, or a diffusers folder in its place."""
+        part = self._part(self._weights.autoencoder)
+        load = VideoAutoencoder.load if part.is_dir() else VideoAutoencoder.load_published
+        return load(part, device, dtype)
 
     def text_encoder(self, device: torch.device) -> Reason1Encoder:
         """Reason1, in bfloat16 on a GPU."""

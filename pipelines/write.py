@@ -109,6 +109,7 @@ def record_of(
         "chunks": generated.chunks,
         "frames_sha256": hashlib.sha256(frames.tobytes()).hexdigest(),
         "seconds": {key: round(value, 4) for key, value in seconds.items()},
+        "peak_gpu_gib": None if generated.peak_gpu_gib is None else round(generated.peak_gpu_gib, 2),
         "outputs": outputs,
         "versions": recorded_versions(),
     }

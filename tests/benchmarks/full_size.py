@@ -1,0 +1,72 @@
+"""One clip at full size with random weights, from a spec to an mp4: seconds per stage and per pass, peak memory.
+
+python tests/benchmarks/full_size.py [--controls edge] [--frames 93] [--steps 35] [--resolution 720] [--weights DIR]
+
+A pass is one evaluation of the network; a step has two, with and without prompt. The first clip warms up (its times are
+printed too), the second counts.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from airshower.configs.sizes import SIZES
+from airshower.configs.spec import CONTROLS
+from airshower.pipelines.media import write_video
+
+sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
+from random_weights import write_random_weights
+
+PASSES_PER_STEP = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=["edge"])
+    parser.add_argument("--frames", type=int, default=93)
+    parser.add_argument("--steps", type=int, default=35)
+    parser.add_argument("--resolution", default="720")
+    parser.add_argument("--weights", type=Path, help="folder for the random weights; default: a temporary one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        weights = options.weights or folder / "weights"
+        write_random_weights(weights, CONTROLS if len(options.controls) > 1 else options.controls)
+        _write_rows(folder, options)
+        flags = ["--num-steps", str(options.steps), "--resolution", options.resolution, "--replicas", "1"]
+        command = [sys.executable, "-m", "airshower", "generate", str(folder / "rows.jsonl"), *flags]
+        command += ["--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(folder / "run")]
+        subprocess.run(command, check=True)
+        for name in ("warm-up", "measured"):
+            _print(name, json.loads((folder / "run" / f"{name}.json").read_text()), options.steps)
+
+
+def _write_rows(folder: Path, options: argparse.Namespace) -> None:
+    """Two equal rows with a moving pattern, every control from a file so that nothing but the networks is slow."""
+    size = SIZES[options.resolution]["16:9"]
+    y, x = np.mgrid[0 : size.height, 0 : size.width]
+    shades = [np.stack((x + 5 * t, y, x + y), axis=-1) % 256 for t in range(options.frames)]
+    write_video(folder / "pattern.mp4", np.stack(shades).astype(np.uint8), 24)
+    controls = {control: {"control_path": "pattern.mp4"} for control in options.controls}
+    rows = [{"name": name, "prompt": "A street.", "seed": 1, **controls} for name in ("warm-up", "measured")]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _print(name: str, record: dict, steps: int) -> None:
+    seconds = record["seconds"]
+    passes = record["chunks"] * steps * PASSES_PER_STEP
+    stages = "  ".join(f"{stage} {value:.2f} s" for stage, value in seconds.items())
+    print(
+        f"{name}: {record['width']}x{record['height']}, {record['frames']} frames, "
+        f"steps {steps}: {seconds['denoise_s'] / passes:.3f} s per pass ({passes} passes); {stages}; "
+        f"peak {record['peak_gpu_gib']} GiB on the GPU"
+    )
+
+
+if __name__ == "__main__":
+    main()
