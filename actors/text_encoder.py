@@ -6,11 +6,11 @@ What leaves it is projected already: the projection belongs to the network that 
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from airshower.configs.messages import TextEmbedding
 from airshower.configs.presets import ModelPreset
 from airshower.models.model_parts import compute_type, open_parts
+from airshower.models.text_projection import Projection
 
 CACHED_PROMPTS = 1_000  # 2 MiB each for the published networks
 
@@ -23,7 +23,7 @@ class TextEncoder:
         self._device = torch.device(device)
         self._parts = open_parts(preset, weights)
         self._encoder = self._parts.text_encoder(self._device)
-        self._projections: dict[str, nn.Module] = {}
+        self._projections: dict[str, Projection | None] = {}
         self._cache: dict[tuple[str, str], TextEmbedding] = {}
         self.encoded = 0
 
@@ -37,10 +37,9 @@ class TextEncoder:
                 del self._cache[next(iter(self._cache))]  # the oldest
         return self._cache[key]
 
-    @torch.inference_mode()
     def _embed(self, prompt: str, network: str) -> TextEmbedding:
-        dtype = compute_type(self._device)
         if network not in self._projections:
+            dtype = compute_type(self._device)
             self._projections[network] = self._parts.text_projection(network, self._device, dtype)
-        projected_MC = self._projections[network](self._encoder.states(prompt).to(dtype)).float().cpu().numpy()
-        return TextEmbedding(data=projected_MC.tobytes(), shape=projected_MC.shape)
+        embedded_MC = self._encoder.encode(prompt, self._projections[network]).float().cpu().numpy()
+        return TextEmbedding(data=embedded_MC.tobytes(), shape=embedded_MC.shape)

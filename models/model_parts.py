@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from airshower.configs.presets import ModelPreset
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.published_parts import PublishedParts
+from airshower.models.text_projection import Projection
 from airshower.models.trained_parts import TrainedParts
 from airshower.models.weights import SHIPPED, WeightsError
 
@@ -22,8 +23,8 @@ from airshower.models.weights import SHIPPED, WeightsError
 class PromptEncoder(Protocol):
     """A text encoder as the text stage sees it."""
 
-    def states(self, prompt: str) -> Tensor:
-        """Hidden states (M, C) of a prompt, always of the same shape."""
+    def encode(self, prompt: str, projection: Projection | None) -> Tensor:
+        """A prompt (M, C) as a network with this projection attends to it, always of the same shape."""
         ...
 
 
@@ -46,8 +47,8 @@ class ModelParts(Protocol):
         """One network in inference mode."""
         ...
 
-    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """The part of a network that turns encoder states into what its blocks attend to."""
+    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Projection | None:
+        """The layer of a network that turns encoder states into what its blocks attend to, if it has one."""
         ...
 
     def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:

@@ -10,14 +10,13 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from airshower.configs.presets import PublishedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
 from airshower.models.dit.transformer import Transformer
-from airshower.models.reason1 import Reason1Encoder
-from airshower.models.text_projection import text_projection
+from airshower.models.reason1 import Reason1
+from airshower.models.text_projection import Projection, text_projection
 from airshower.models.weights import WeightsError, files_sha256
 
 SEVERAL_CONTROLS = "several-controls"
@@ -55,7 +54,7 @@ class PublishedParts:
         """The network in inference mode."""
         return build(self._checkpoint(name), device, dtype)
 
-    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Projection | None:
         """The network's projection of text."""
         return text_projection(self._checkpoint(name).weights, device, dtype)
 
@@ -65,10 +64,10 @@ class PublishedParts:
         load = VideoAutoencoder.load if part.is_dir() else VideoAutoencoder.load_published
         return load(part, device, dtype)
 
-    def text_encoder(self, device: torch.device) -> Reason1Encoder:
+    def text_encoder(self, device: torch.device) -> Reason1:
         """Reason1, in bfloat16 on a GPU."""
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-        return Reason1Encoder.load(self._part(self._weights.text_encoder), device, dtype)
+        return Reason1.load(self._part(self._weights.text_encoder), device, dtype)
 
     def sha256(self, name: str) -> str:
         """Over the files of the network and of the autoencoder; the text encoder is known by its name."""

@@ -1,51 +1,119 @@
-"""Reason1, the text encoder of the 2.5 models: the language half of a Qwen2.5-VL, all of its layers at once.
+"""Reason1: prompts as Predict2.5 and Transfer2.5 read them, through the language model of Cosmos-Reason1-7B.
 
-A prompt is a short chat, cut or padded to 512 tokens. There is no attention mask: padding can't reach the tokens before
-it, and the padded positions are part of what the networks attend to.
+An embedding is every layer's hidden states side by side: 512 tokens of 28 layers of 3584 values, 98 MiB in bfloat16.
+The network's first step is a linear layer that leaves 1024 of the 100352; done here (`encode` with a projection), it
+leaves 2 MiB of float32 to send and to store, and no tensor of full width is ever made.
+
+Reference: Cosmos-Transfer2.5, text embedder "reason1" with full concatenation. Deliberately not here: the vision tower
+(prompts are text), an attention mask (the published code passes none: padding is real context), and batches (a prompt
+is always 512 tokens, and its numbers should not depend on its neighbours).
+
+Shapes: M tokens, D hidden width, L layers, C what the network attends to.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5_VLModel, Qwen2_5_VLTextModel
+from torch.nn import functional as F
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5_VLConfig, Qwen2_5_VLTextModel
 
-TOKENS = 512
-# The instruction that the published networks were trained under.
-SYSTEM_PROMPT = "You are a helpful assistant who will provide prompts to an image generator."
-_EPSILON = 1e-8
+from airshower.models.pretrained import check_kind, load_part, load_tokenizer
+from airshower.models.weights import WeightsError
+
+TOKENS = 512  # the length that the networks were trained with
+SYSTEM = "You are a helpful assistant who will provide prompts to an image generator."  # published with the networks
+EPS = 1e-8  # the published normalisation's
+
+# The language model's weights as published, and as transformers 5 names them from within the whole model.
+_RENAMED = {r"^model\.language_model\.": "", r"^model\.": ""}
 
 
-class Reason1Encoder:
-    """Prompts to the normalised states of every layer, one layer after the other in each token."""
+class Reason1:
+    """A tokenizer with a chat template, and the language model of a Qwen2.5-VL."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, model: Qwen2_5_VLTextModel) -> None:
-        self._tokenizer = tokenizer
-        self._model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.model = model
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "Reason1Encoder":
-        """From a transformers folder of the whole model, whose vision half is dropped; raises OSError for another."""
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        whole = Qwen2_5_VLModel.from_pretrained(folder, dtype=dtype, local_files_only=True)
-        return cls(tokenizer, whole.language_model.to(device))
+    def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "Reason1":
+        """From a folder of transformers with a whole Qwen2.5-VL (only its language model is read).
+
+        The published precision is bfloat16. Raises WeightsError for a folder that lacks any of it, the tokenizer
+        and its chat template included.
+        """
+        check_kind(folder, "qwen2_5_vl")
+        tokenizer = load_tokenizer(AutoTokenizer, folder, ("tokenizer.json", "vocab.json"))
+        for setting in ("chat_template", "pad_token_id"):
+            if getattr(tokenizer, setting) is None:
+                raise WeightsError(f"{folder}: the tokenizer has no {setting}: take the files published with the model")
+        # the whole model's class: it finds the language model's values under text_config or, as published, on top
+        config = Qwen2_5_VLConfig.from_pretrained(folder, local_files_only=True).text_config
+        return cls(tokenizer, load_part(Qwen2_5_VLTextModel, folder, device, dtype, config, _RENAMED))
 
     def tokens(self, prompt: str) -> Tensor:
-        """Token ids (1, 512) of the chat around a prompt."""
-        chat = [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": prompt}]
-        text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=False)
-        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"][:TOKENS]
-        return torch.tensor([ids + [self._tokenizer.pad_token_id] * (TOKENS - len(ids))])
+        """Token ids (512,) of the prompt in its chat template; longer ones are cut, shorter ones padded at the end."""
+        # contents as plain strings: every template puts them out as they are, lists of parts only some do
+        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
+        encoded = self.tokenizer.apply_chat_template(
+            messages, tokenize=True, add_generation_prompt=False, return_dict=True
+        )
+        ids = encoded["input_ids"][:TOKENS]
+        return torch.tensor(ids + [self.tokenizer.pad_token_id] * (TOKENS - len(ids)))
 
-    @torch.inference_mode()
-    def states(self, prompt: str) -> Tensor:
-        """States (512, layers * width) of one prompt, in the model's type; the embedding layer isn't among them."""
-        ids = self.tokens(prompt).to(self._model.device)
-        layers = self._model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[1:]
-        return torch.cat([_normalised(layer[0]) for layer in layers], dim=-1)
+    @torch.no_grad()  # not inference_mode: a trainer may use the results
+    def states(self, tokens_M: Tensor) -> Iterator[Tensor]:
+        """Normalised hidden states of each layer in turn, (M, D) float32; the last layer's after the final norm."""
+        output = self.model(input_ids=tokens_M[None].to(self.model.device), output_hidden_states=True, use_cache=False)
+        for hidden_BMD in output.hidden_states[1:]:  # the first are the token embeddings
+            yield normalised(hidden_BMD[0])
+
+    def hidden(self, tokens_M: Tensor) -> Tensor:
+        """All layers side by side, (M, L*D), in the model's precision."""
+        width = self.model.config.hidden_size
+        shape = (len(tokens_M), self.model.config.num_hidden_layers * width)
+        hidden = torch.empty(shape, dtype=self.model.dtype, device=self.model.device)
+        for layer, state_MD in enumerate(self.states(tokens_M)):
+            hidden[:, layer * width : (layer + 1) * width] = state_MD
+        return hidden
+
+    def encode(self, prompt: str, projection: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """The embedding of one prompt, on the model's device.
+
+        Without `projection` (512, L*D) in the model's precision; with the network's `crossattn_proj.0` weight and bias
+        what the network's blocks attend to, (512, C) float32.
+        """
+        tokens_M = self.tokens(prompt)
+        if projection is None:
+            return self.hidden(tokens_M)
+        return project(self.states(tokens_M), *projection)
 
 
-def _normalised(states_MC: Tensor) -> Tensor:
-    """Every token with mean 0 and (unbiased) deviation 1."""
-    centred = states_MC - states_MC.mean(-1, keepdim=True)
-    return centred / (states_MC.std(-1, keepdim=True) + _EPSILON)
+def normalised(state_MD: Tensor) -> Tensor:
+    """Each token's values shifted and scaled to mean 0 and standard deviation 1 (unbiased), float32."""
+    state_MD = state_MD.float()  # fp32: the published code stays in bfloat16 here, which only adds rounding
+    std_M1, mean_M1 = torch.std_mean(state_MD, dim=-1, keepdim=True)
+    return (state_MD - mean_M1) / (std_M1 + EPS)
+
+
+@torch.no_grad()
+def project(states: Iterable[Tensor], weight: Tensor, bias: Tensor) -> Tensor:
+    """GELU(Linear) of the states side by side, (M, C) float32, without putting them side by side.
+
+    `states` are L tensors (M, D); `weight` (C, L*D) and `bias` (C,) are the network's `crossattn_proj.0`. Equal to the
+    network's own layer in float32 up to the order of summation. Raises ValueError when the widths don't match.
+    """
+    sum_MC, begin = bias.float(), 0
+    for state_MD in states:
+        slice_CD = weight[:, begin : begin + state_MD.shape[-1]]
+        if slice_CD.shape[-1] != state_MD.shape[-1]:
+            raise ValueError(f"projection: {weight.shape[-1]} inputs are too few: it belongs to another text encoder")
+        sum_MC = sum_MC + F.linear(state_MD, slice_CD.float())
+        begin += state_MD.shape[-1]
+    if begin != weight.shape[-1]:
+        raise ValueError(
+            f"projection: has {weight.shape[-1]} inputs, the text encoder gives {begin}: it belongs to another encoder"
+        )
+    return F.gelu(sum_MC)  # exact, not the tanh approximation

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+from airshower.models.text_projection import Projection
 
 MAX_TOKENS = 64
 
@@ -80,7 +83,8 @@ class WordEncoder(nn.Module):
         hidden = self.model(input_ids=tokens_BM, attention_mask=attended).last_hidden_state.float()
         return hidden * mask[..., None]
 
-    @torch.inference_mode()
-    def states(self, prompt: str) -> Tensor:
-        """Hidden states (M, width) of one prompt."""
-        return self(self.tokens([prompt]).to(self.model.device))[0]
+    @torch.no_grad()
+    def encode(self, prompt: str, projection: Projection | None) -> Tensor:
+        """Hidden states (M, width) of one prompt, or what a network's projection makes of them."""
+        states = self(self.tokens([prompt]).to(self.model.device))[0]
+        return states if projection is None else F.gelu(F.linear(states, *projection))

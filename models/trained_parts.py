@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.text import WordEncoder
+from airshower.models.text_projection import Projection
 from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer
 
 _NETWORK = "transformer"
@@ -40,7 +40,7 @@ class TrainedParts:
         """The network in inference mode."""
         return load_transformer(self._folder / name, device, dtype)
 
-    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Projection | None:
         """The network's projection of text."""
         return load_text_projection(self._folder / name, device, dtype)
 

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
 from airshower.models.checkpoints.files import open_checkpoint
 from airshower.models.differences import differences
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
-from airshower.models.text_projection import text_projection
+from airshower.models.text_projection import Projection, text_projection
 
 PREFIX = "net."
 SHIPPED = Path(__file__).parent / "shipped"
@@ -90,8 +90,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: can't be read as safetensors ({error}): fetch the file again") from error
 
 
-def load_text_projection(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """What `Transformer.project_text` is in the network of a folder."""
+def load_text_projection(folder: Path, device: torch.device, dtype: torch.dtype) -> Projection | None:
+    """The weights of `Transformer.project_text` in the network of a folder."""
     stored = open_checkpoint(folder / "model.safetensors")
     return text_projection({name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}, device, dtype)
 

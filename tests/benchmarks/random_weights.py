@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLModel
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from airshower.configs.networks_2b import transfer25_with_image
 from airshower.configs.presets import PublishedWeights, transfer25_2b
@@ -78,11 +78,13 @@ def _save_text_encoder(folder: Path) -> None:
         "num_hidden_layers": 28,
         "num_attention_heads": 28,
         "num_key_value_heads": 4,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
         "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1_000_000.0},
     }
     vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 3584}
     config = Qwen2_5_VLConfig(text_config=language, vision_config=vision)
-    Qwen2_5_VLModel(config).to(torch.bfloat16).save_pretrained(folder)
+    Qwen2_5_VLForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
 
 
 if __name__ == "__main__":
