@@ -23,6 +23,7 @@ from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
 from airshower.models.model_parts import compute_type, open_parts
 from airshower.models.pixels import to_frames, to_tensor
+from airshower.models.siglip import StyleEncoder
 from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 
 Progress = Callable[[float], None]
@@ -38,6 +39,7 @@ class Replica:
         self._device = torch.device(device)
         self._parts = open_parts(preset, weights)
         self._autoencoder: VideoAutoencoder = self._parts.autoencoder(self._device, compute_type(self._device))
+        self._style_encoder: StyleEncoder | None = None
         self._models: dict[str, TransferModel] = {}
         self._identities: dict[str, dict[str, Any]] = {}
         if len(networks := self._parts.networks()) == 1:
@@ -63,10 +65,11 @@ class Replica:
         network = self._parts.network_of(tuple(spec.controls))
         with clock.time("load_s"):
             model = self._model(network)
+            style = self._style(prepared)
         made = frames = np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
         for number, chunk in enumerate(chunks):
             with clock.time("encode_s"):
-                inputs = clip.chunk(chunk, made, _states(text), _states(negative_text))
+                inputs = clip.chunk(chunk, made, _states(text), _states(negative_text), style)
                 conditions = model.encode(inputs)
                 region = None if inputs.guided is None else model.guided_region(inputs.guided)
             with clock.time("denoise_s"):
@@ -105,6 +108,14 @@ class Replica:
             self._models[network] = TransferModel(net, self._autoencoder, self._device)
         return self._models[network]
 
+    def _style(self, prepared: PreparedClip) -> np.ndarray | None:
+        """Encoder states (256, channels) of the row's style image, if it has one."""
+        if prepared.style_image is None:
+            return None
+        if self._style_encoder is None:
+            self._style_encoder = self._parts.style_encoder(self._device, compute_type(self._device))
+        return self._style_encoder.encode(unpack_frames(prepared.style_image)[0]).float().cpu().numpy()
+
     def _identity(self, network: str) -> dict[str, Any]:
         """What a clip's record says of the model that made it."""
         if network not in self._identities:
@@ -138,7 +149,9 @@ class _ClipInputs:
                 last_step=spec.guided_generation_step_threshold,
             )
 
-    def chunk(self, chunk: Chunk, made: np.ndarray, text: np.ndarray, negative_text: np.ndarray) -> ChunkInputs:
+    def chunk(
+        self, chunk: Chunk, made: np.ndarray, text: np.ndarray, negative_text: np.ndarray, style: np.ndarray | None
+    ) -> ChunkInputs:
         """What one chunk is made from; `made` ends with the frames that the chunk starts with."""
         window = slice(chunk.start, chunk.start + chunk.length)
         return ChunkInputs(
@@ -148,6 +161,7 @@ class _ClipInputs:
             given=made[len(made) - chunk.overlap :],
             text_MC=text,
             negative_text_MC=negative_text,
+            image_IC=style,
             guided=self.guided
             and replace(self.guided, frames=self.guided.frames[window], mask=self.guided.mask[window]),
         )

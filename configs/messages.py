@@ -48,6 +48,7 @@ class PreparedClip:
     input_frames: PackedFrames | None
     controls: dict[Control, PackedFrames]
     masks: dict[Control, PackedFrames]
+    style_image: PackedFrames | None = None  # one frame, at its own size
     guided_region: PackedFrames | None = None  # white where the result is kept close to the input
 
 

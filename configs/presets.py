@@ -3,7 +3,7 @@
 A preset is data. `weights` says what its parts are: a folder that the repository ships, or published files.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -14,10 +14,11 @@ class PublishedWeights:
     networks: Mapping[str, str]  # by control
     autoencoder: str
     text_encoder: str
+    style_encoder: str  # only needed by rows with a style image
 
     def names(self) -> tuple[str, ...]:
         """Every part."""
-        return (*self.networks.values(), self.autoencoder, self.text_encoder)
+        return (*self.networks.values(), self.autoencoder, self.text_encoder, self.style_encoder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class ModelPreset:
     text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
 
-    def check(self, controls: Iterable[str], asked: Mapping[str, str]) -> None:
+    def check(self, controls: Collection[str], asked: Mapping[str, str]) -> None:
         """Raises ValueError, naming the field, when a row asks for what this model can't do."""
         for control in controls:
             if control not in self.controls:
@@ -46,6 +47,10 @@ class ModelPreset:
         for feature, field in asked.items():
             if feature not in self.features:
                 raise ValueError(f"{field}: needs {feature}, which {self.name} lacks: remove it or give a file")
+        if "style-image" in asked and len(controls) > 1:
+            raise ValueError(
+                f"{asked['style-image']}: the network of several controls takes no style image: keep one control"
+            )
 
 
 def tiny_transfer() -> ModelPreset:
@@ -86,6 +91,7 @@ def transfer25_2b() -> ModelPreset:
             networks={control: f"transfer2.5-2b-{control}" for control in ("edge", "vis", "depth", "seg")},
             autoencoder="predict2.5-2b-vae",
             text_encoder="reason1-7b",
+            style_encoder="siglip2",
         ),
         resolution="720",
         frames_per_chunk=93,
@@ -93,7 +99,7 @@ def transfer25_2b() -> ModelPreset:
         guidance=3,
         shift=5.0,
         guided_steps=25,
-        features=frozenset({"guided-generation"}),
+        features=frozenset({"guided-generation", "style-image"}),
         text_on_gpu=True,
         negative_prompt=_TRANSFER25_NEGATIVE_PROMPT,
     )

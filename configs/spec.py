@@ -206,6 +206,12 @@ class ClipSpec(_Strict):
         guided = (self.guided_generation_step_threshold, self.guided_generation_foreground_labels)
         if self.guided_generation_mask is None and guided != (None, None):
             raise ValueError("guided_generation_mask is missing and its settings are given: give it or remove them")
+        if self.image_context_path is not None and self.context_frame_index is not None:
+            raise ValueError("image_context_path and context_frame_index are both given: keep one style image")
+        if self.context_frame_index is not None and self.video_path is None:
+            raise ValueError("context_frame_index: names a frame of video_path, which is missing: give it")
+        if self.image_context_path is not None and self.vis is not None:
+            raise ValueError("image_context_path: vis already says what the colours are: keep one of them")
         if self.guided_generation_mask is not None and self.video_path is None:
             raise ValueError("guided_generation_mask: keeps a region close to video_path, which is missing: give it")
         return self

@@ -15,6 +15,7 @@ from airshower.configs.presets import ModelPreset
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.published_parts import PublishedParts
+from airshower.models.siglip import StyleEncoder
 from airshower.models.text_projection import Projection
 from airshower.models.trained_parts import TrainedParts
 from airshower.models.weights import SHIPPED, WeightsError
@@ -57,6 +58,10 @@ class ModelParts(Protocol):
 
     def text_encoder(self, device: torch.device) -> PromptEncoder:
         """The text encoder that all networks share."""
+        ...
+
+    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
+        """The encoder of style images; raises WeightsError for a model without."""
         ...
 
     def sha256(self, name: str) -> str:

@@ -16,6 +16,7 @@ from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
 from airshower.models.dit.transformer import Transformer
 from airshower.models.reason1 import Reason1
+from airshower.models.siglip import StyleEncoder
 from airshower.models.text_projection import Projection, text_projection
 from airshower.models.weights import WeightsError, files_sha256
 
@@ -68,6 +69,10 @@ class PublishedParts:
         """Reason1, in bfloat16 on a GPU."""
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
         return Reason1.load(self._part(self._weights.text_encoder), device, dtype)
+
+    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
+        """SigLIP2's vision half."""
+        return StyleEncoder.load(self._part(self._weights.style_encoder), device, dtype)
 
     def sha256(self, name: str) -> str:
         """Over the files of the network and of the autoencoder; the text encoder is known by its name."""

@@ -7,6 +7,7 @@ import torch
 
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
+from airshower.models.siglip import StyleEncoder
 from airshower.models.text import WordEncoder
 from airshower.models.text_projection import Projection
 from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer
@@ -53,6 +54,10 @@ class TrainedParts:
         """From a transformers folder."""
         self.require()
         return WordEncoder.load(self._folder / "text_encoder", device)
+
+    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
+        """There is none."""
+        raise WeightsError(f"{self._folder}: models trained here take no style image: remove it from the row")
 
     def sha256(self, name: str) -> str:
         """Over all weight files."""

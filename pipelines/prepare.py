@@ -69,6 +69,7 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
         input_frames=pack_frames(leader.frames) if spec.video_path is not None else None,
         controls=controls,
         masks=masks,
+        style_image=_style_image(spec, leader),
         guided_region=_guided_region(spec, clip),
     )
 
@@ -104,6 +105,21 @@ def _packed_mask(field: str, path: str, clip: _Clip) -> PackedFrames:
     mask = _read_follower(field, path, clip, cv2.INTER_LINEAR)
     white = np.where(mask[..., :1] > MASK_THRESHOLD, np.uint8(255), np.uint8(0))
     return pack_frames(np.broadcast_to(white, mask.shape))
+
+
+def _style_image(spec: ClipSpec, leader: Video) -> PackedFrames | None:
+    """The style image: a file at its own size, or a frame of the input as it was resized."""
+    if spec.image_context_path is not None:
+        image = _read("image_context_path", spec.image_context_path, 1, Size, cv2.INTER_AREA)
+        return pack_frames(image.frames)
+    if spec.context_frame_index is None:
+        return None
+    if spec.context_frame_index >= len(leader.frames):
+        raise ValueError(
+            f"context_frame_index: {spec.context_frame_index} is beyond the {len(leader.frames)} frames that are read "
+            f"of video_path: use 1 to {len(leader.frames) - 1}"
+        )
+    return pack_frames(leader.frames[spec.context_frame_index][None])
 
 
 def _guided_region(spec: ClipSpec, clip: _Clip) -> PackedFrames | None:

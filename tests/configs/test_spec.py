@@ -46,6 +46,8 @@ def test_controls_keep_the_published_order():
         {"edge": {"preset_blur_strength": "low"}},
         {"edge": {"mask_path": "/m.mp4", "mask_prompt": "cars"}},
         {"guided_generation_step_threshold": 25},
+        {"image_context_path": "/i.png", "context_frame_index": 1},
+        {"image_context_path": "/i.png", "vis": {}},
     ],
     ids=str,
 )

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from airshower.configs.presets import transfer25_2b
-from airshower.configs.spec import CONTROLS
+from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.models.model_parts import open_parts
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import read_video, write_video
 from airshower.platform.cli import main
 from tests.models.checkpoints.small import WITH_IMAGE, published, random_network
 from tests.small_reason1 import save_small_reason1
+from tests.small_siglip import save_small_siglip
 
 AUTOENCODER = Path(__file__).parents[1] / "parity/cases/vae_2b/weights.safetensors"
 CPU = torch.device("cpu")
@@ -67,6 +68,35 @@ def test_each_row_is_made_by_the_network_of_its_controls(weights, rows, tmp_path
     assert read_video(str(tmp_path / "vis.mp4")).frames.shape == (5, 144, 256, 3)
 
 
+@pytest.mark.cluster
+def test_a_style_image_counts_and_needs_its_encoder(weights, rows, tmp_path, capsys):
+    styled = json.loads((rows / "edge.json").read_text()) | {
+        "video_path": str(rows / "in.mp4"),
+        "context_frame_index": 2,
+    }
+    (tmp_path / "styled.json").write_text(json.dumps(styled))
+    (tmp_path / "plain.json").write_text(json.dumps({**styled, "context_frame_index": None}))
+    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
+    call = ["generate", str(tmp_path), "--model", "transfer2.5-2b", "--output", str(tmp_path / "run"), *flags]
+    for folder, code in ((weights, 1), (_with_style_encoder(weights, tmp_path / "weights"), 0)):
+        with pytest.raises(SystemExit, match=f"^{code}$"):
+            main([*call, "--weights", str(folder)])
+    assert "styled: " in (summary := capsys.readouterr().out)
+    assert "no siglip2 here: `airshower checkpoint download siglip2" in summary
+    hashes = {
+        json.loads((tmp_path / "run" / f"{name}.json").read_text())["frames_sha256"] for name in ("styled", "plain")
+    }
+    assert len(hashes) == 2
+
+
+def _with_style_encoder(weights, folder):
+    folder.mkdir()
+    for file in weights.iterdir():
+        (folder / file.name).symlink_to(file)
+    save_small_siglip(folder / "siglip2", width=WITH_IMAGE.image.channels)
+    return folder
+
+
 def test_several_controls_share_a_network_without_image_branch(weights, tmp_path):
     for file in weights.iterdir():
         (tmp_path / file.name).symlink_to(file)
@@ -79,6 +109,13 @@ def test_several_controls_share_a_network_without_image_branch(weights, tmp_path
     assert tuple(net.branches) == CONTROLS
     assert net.config.image is None
     assert torch.equal(net.branches["depth"].embedder.proj[1].weight, depth["net.control_embedder.proj.1.weight"])
+
+
+def test_several_controls_take_no_style_image():
+    row = {"name": "a", "prompt": "rain", "video_path": "/in.mp4", "edge": {}, "depth": {"control_path": "/d.mp4"}}
+    spec = ClipSpec.model_validate(row | {"context_frame_index": 3})
+    with pytest.raises(ValueError, match="context_frame_index: the network of several controls takes no style image"):
+        spec.resolved(transfer25_2b())
 
 
 def test_two_files_for_one_part_are_refused(weights, tmp_path):
