@@ -213,6 +213,7 @@ def test_a_model_comes_with_all_its_parts(run, hub, tmp_path):
         name = next(one.path for one in PUBLISHED.values() if one.path and one.path.startswith(f"general/{control}/"))
         hub.repos["nvidia/Cosmos-Transfer2.5-2B"][name] = control.encode()
     hub.repos["nvidia/Cosmos-Predict2.5-2B"] = {"tokenizer.pth": b"autoencoder"}
+    hub.repos["google/siglip2-so400m-patch16-naflex"] = {"config.json": b"{}"}
     done = run("transfer2.5-2b", "--to", tmp_path / "weights")
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "weights")), done.stderr
     parts = open_parts(transfer25_2b(), str(tmp_path / "weights"))
