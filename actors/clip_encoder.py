@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from airshower.models.autoencoder import VideoAutoencoder
+from airshower.models.precision import compute_type
 
 
 class ClipEncoder:
@@ -13,8 +14,7 @@ class ClipEncoder:
 
     def __init__(self, folder: str, device: str) -> None:
         self._device = torch.device(device)
-        dtype = torch.float32 if self._device.type == "cpu" else torch.bfloat16
-        self._autoencoder = VideoAutoencoder.load(Path(folder), self._device, dtype)
+        self._autoencoder = VideoAutoencoder.load(Path(folder), self._device, compute_type(self._device))
 
     def encode(self, clips_BFHW3: Tensor, *, mirrored: bool) -> Tensor:
         """uint8 clips (B, F, H, W, 3), maybe left and right swapped, to float16 latents (B, C, T, Y, X) on the CPU."""

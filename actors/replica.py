@@ -21,8 +21,9 @@ from airshower.configs.presets import ModelPreset
 from airshower.configs.spec import ClipSpec
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
-from airshower.models.model_parts import compute_type, open_parts
+from airshower.models.model_parts import open_parts
 from airshower.models.pixels import to_frames, to_tensor
+from airshower.models.precision import compute_type
 from airshower.models.siglip import StyleEncoder
 from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 

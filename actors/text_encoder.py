@@ -9,7 +9,8 @@ import torch
 
 from airshower.configs.messages import TextEmbedding
 from airshower.configs.presets import ModelPreset
-from airshower.models.model_parts import compute_type, open_parts
+from airshower.models.model_parts import open_parts
+from airshower.models.precision import compute_type
 from airshower.models.text_projection import Projection
 
 CACHED_PROMPTS = 1_000  # 2 MiB each for the published networks

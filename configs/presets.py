@@ -35,7 +35,7 @@ class ModelPreset:
     num_steps: int
     guidance: int
     shift: float  # timestep shift of the flow schedule
-    guided_steps: int  # last sampler step, from 0, that guided generation touches
+    last_guided_step: int  # from 0, of guided generation
     text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
 
@@ -65,7 +65,7 @@ def tiny_transfer() -> ModelPreset:
         num_steps=12,
         guidance=1,
         shift=3.0,
-        guided_steps=8,
+        last_guided_step=8,
         features=frozenset({"guided-generation"}),
         text_on_gpu=False,
         negative_prompt="",
@@ -98,7 +98,7 @@ def transfer25_2b() -> ModelPreset:
         num_steps=35,
         guidance=3,
         shift=5.0,
-        guided_steps=25,
+        last_guided_step=25,
         features=frozenset({"guided-generation", "style-image"}),
         text_on_gpu=True,
         negative_prompt=_TRANSFER25_NEGATIVE_PROMPT,

@@ -235,7 +235,7 @@ class ClipSpec(_Strict):
             "guidance": preset.guidance,
         }
         if self.guided_generation_mask is not None:
-            defaults["guided_generation_step_threshold"] = preset.guided_steps
+            defaults["guided_generation_step_threshold"] = preset.last_guided_step
         return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
 
     def sampling(self) -> "SamplingSettings":

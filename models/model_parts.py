@@ -79,8 +79,3 @@ def open_parts(preset: ModelPreset, weights: str | None) -> ModelParts:
             f"{preset.name} --to DIR` and name that folder with --weights DIR"
         )
     return PublishedParts(preset.weights, Path(weights))
-
-
-def compute_type(device: torch.device) -> torch.dtype:
-    """What networks compute in: bfloat16 on a GPU, float32 on a CPU."""
-    return torch.float32 if device.type == "cpu" else torch.bfloat16

@@ -1,9 +1,8 @@
 """Reading one part of a published transformers model: whole, from a local folder, or not at all.
 
 transformers fills weights that a folder lacks with random numbers, and a vocabulary that it lacks with a few special
-tokens; here both are errors. Weights that
-the part has no use for (a decoder, a vision tower) are skipped without being read; transformers' log lists them.
-Nothing is downloaded.
+tokens; here both are errors. Weights that the part has no use for (a decoder, a vision tower) are skipped without being
+read; transformers' log lists them. Nothing is downloaded.
 """
 
 import json

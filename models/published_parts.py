@@ -15,6 +15,7 @@ from airshower.configs.presets import PublishedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
 from airshower.models.dit.transformer import Transformer
+from airshower.models.precision import compute_type
 from airshower.models.reason1 import Reason1
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text_projection import Projection, text_projection
@@ -39,8 +40,8 @@ class PublishedParts:
         self._part(self._weights.autoencoder)
         self._part(self._weights.text_encoder)
         if not self._single:
-            wanted = ", ".join(self._weights.networks.values())
-            raise WeightsError(f"{self._folder}: none of {wanted} here: {_remedy(wanted.split(', ')[0], self._folder)}")
+            wanted = list(self._weights.networks.values())
+            raise WeightsError(f"{self._folder}: none of {', '.join(wanted)} here: {_remedy(wanted[0], self._folder)}")
 
     def networks(self) -> tuple[str, ...]:
         """Those of one control that are there, and that of several once all are."""
@@ -66,9 +67,8 @@ class PublishedParts:
         return load(part, device, dtype)
 
     def text_encoder(self, device: torch.device) -> Reason1:
-        """Reason1, in bfloat16 on a GPU."""
-        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-        return Reason1.load(self._part(self._weights.text_encoder), device, dtype)
+        """Reason1."""
+        return Reason1.load(self._part(self._weights.text_encoder), device, compute_type(device))
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """SigLIP2's vision half."""
@@ -76,23 +76,22 @@ class PublishedParts:
 
     def sha256(self, name: str) -> str:
         """Over the files of the network and of the autoencoder; the text encoder is known by its name."""
-        networks = list(self._single.values()) if name == SEVERAL_CONTROLS else [self._part(self._file_of(name))]
+        networks = (
+            list(self._single.values()) if name == SEVERAL_CONTROLS else [self._part(self._weights.networks[name])]
+        )
         files = [file for part in (*networks, self._part(self._weights.autoencoder)) for file in _files(part)]
         return files_sha256(self._folder, sorted(files))
 
     def _checkpoint(self, name: str) -> Checkpoint:
         if name == SEVERAL_CONTROLS:
             return assemble_multi_control(self._single)
-        return read_checkpoint(self._part(self._file_of(name)), control=name)
+        return read_checkpoint(self._part(self._weights.networks[name]), control=name)
 
     @cached_property
     def _single(self) -> dict[str, Path]:
         """The files of networks that are there, by control."""
         found = {control: self._found(name) for control, name in self._weights.networks.items()}
         return {control: path for control, path in found.items() if path is not None}
-
-    def _file_of(self, control: str) -> str:
-        return self._weights.networks[control]
 
     def _part(self, name: str) -> Path:
         path = self._found(name)

@@ -19,7 +19,7 @@ from airshower.configs.sizes import Size, nearest_size
 from airshower.configs.spec import ClipSpec, Control, ControlSpec, EdgeSpec, VisSpec
 from airshower.models.control_maps import edge_map, vis_map
 from airshower.pipelines.media import MediaError, Video, read_video
-from airshower.pipelines.region_masks import read_region_mask
+from airshower.pipelines.region_masks import MASK_THRESHOLD, read_region_mask
 
 CONTROL_INTERPOLATION: dict[Control, int] = {
     "edge": cv2.INTER_LINEAR,
@@ -27,7 +27,6 @@ CONTROL_INTERPOLATION: dict[Control, int] = {
     "depth": cv2.INTER_LINEAR,
     "seg": cv2.INTER_NEAREST,
 }
-MASK_THRESHOLD = 127.5
 RATE_TOLERANCE = 1e-3  # relative; 24 and 24000/1001 fps go together
 
 
@@ -55,7 +54,7 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
     # One video at a time: each is packed before the next one is decoded.
     controls = {key: pack_frames(_control_frames(key, control, clip, leader)) for key, control in spec.controls.items()}
     masks = {
-        key: _packed_mask(f"{key}.mask_path", control.mask_path, clip)
+        key: _control_mask(f"{key}.mask_path", control.mask_path, clip)
         for key, control in spec.controls.items()
         if control.mask_path is not None
     }
@@ -101,10 +100,14 @@ def _control_frames(key: Control, control: ControlSpec, clip: _Clip, leader: Vid
     raise ValueError(f"{field}: missing, and {key} can't be computed from {clip.field}: give a control video")
 
 
-def _packed_mask(field: str, path: str, clip: _Clip) -> PackedFrames:
-    mask = _read_follower(field, path, clip, cv2.INTER_LINEAR)
-    white = np.where(mask[..., :1] > MASK_THRESHOLD, np.uint8(255), np.uint8(0))
-    return pack_frames(np.broadcast_to(white, mask.shape))
+def _control_mask(field: str, path: str, clip: _Clip) -> PackedFrames:
+    return _packed_mask(_read_follower(field, path, clip, cv2.INTER_LINEAR)[..., 0] > MASK_THRESHOLD)
+
+
+def _packed_mask(mask_FHW: np.ndarray) -> PackedFrames:
+    """Frames that are white where the mask is."""
+    white = np.where(mask_FHW[..., None], np.uint8(255), np.uint8(0))
+    return pack_frames(np.broadcast_to(white, (*mask_FHW.shape, 3)))
 
 
 def _style_image(spec: ClipSpec, leader: Video) -> PackedFrames | None:
@@ -125,15 +128,14 @@ def _style_image(spec: ClipSpec, leader: Video) -> PackedFrames | None:
 def _guided_region(spec: ClipSpec, clip: _Clip) -> PackedFrames | None:
     if spec.guided_generation_mask is None:
         return None
-    field = "guided_generation_mask"
-    with _named(field):
+    with _named("guided_generation_mask"):
         mask_FHW = read_region_mask(
             spec.guided_generation_mask,
             frames=clip.frames,
             size=clip.size,
             foreground_labels=spec.guided_generation_foreground_labels,
         )
-    return pack_frames(np.repeat(mask_FHW[..., None].astype(np.uint8) * 255, 3, axis=-1))
+    return _packed_mask(mask_FHW)
 
 
 def _read_follower(field: str, path: str, clip: _Clip, interpolation: int) -> np.ndarray:

@@ -7,19 +7,21 @@ and few words: its own speed means nothing.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from airshower.configs.networks_2b import transfer25_with_image
 from airshower.configs.presets import PublishedWeights, transfer25_2b
 from airshower.configs.spec import CONTROLS
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
+
+sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
+from random_reason1 import save_random_reason1
 
 SCALE = 0.02  # of normal weights: activations stay finite through all blocks
 
@@ -45,7 +47,16 @@ def write_random_weights(folder: Path, controls: Sequence[str]) -> None:
     if not (folder / weights.autoencoder).exists():
         AutoencoderKLWan().to(torch.bfloat16).save_pretrained(folder / weights.autoencoder)
     if not (folder / weights.text_encoder).exists():
-        _save_text_encoder(folder / weights.text_encoder)
+        save_random_reason1(
+            folder / weights.text_encoder,
+            words=(),
+            width=3584,
+            layers=28,
+            heads=28,
+            key_value_heads=4,
+            mrope_section=(16, 24, 24),
+            dtype=torch.bfloat16,
+        )
 
 
 def _network(control: str, seed: int) -> dict[str, torch.Tensor]:
@@ -62,29 +73,6 @@ def _network(control: str, seed: int) -> dict[str, torch.Tensor]:
         .cpu()
         for key, shape in shapes.items()
     }
-
-
-def _save_text_encoder(folder: Path) -> None:
-    words = {"<pad>": 0, "<unk>": 1}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
-    fast.chat_template = "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
-    fast.save_pretrained(folder)
-    language = {
-        "vocab_size": len(words),
-        "hidden_size": 3584,
-        "intermediate_size": 64,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 4,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1_000_000.0},
-    }
-    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 3584}
-    config = Qwen2_5_VLConfig(text_config=language, vision_config=vision)
-    Qwen2_5_VLForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
 
 
 if __name__ == "__main__":

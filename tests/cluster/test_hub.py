@@ -12,7 +12,7 @@ from airshower.configs.published import published
     ("raised", "told"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "transfer2.5-2b-edge: the disk is full: make room"),
-        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), "Permission denied: '/root/x'"),
+        (PermissionError(errno.EACCES, "Permission denied", "/weights/x"), "Permission denied: '/weights/x'"),
         (RuntimeError("Data processing error: no\nmore"), "can't be fetched: Data processing error: no"),
         (RuntimeError(), "can't be fetched: RuntimeError"),
     ],

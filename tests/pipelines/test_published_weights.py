@@ -14,8 +14,8 @@ from airshower.models.model_parts import open_parts
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import read_video, write_video
 from airshower.platform.cli import main
+from tests.benchmarks.random_reason1 import save_random_reason1
 from tests.models.checkpoints.small import WITH_IMAGE, published, random_network
-from tests.small_reason1 import save_small_reason1
 from tests.small_siglip import save_small_siglip
 
 AUTOENCODER = Path(__file__).parents[1] / "parity/cases/vae_2b/weights.safetensors"
@@ -34,7 +34,14 @@ def weights(tmp_path_factory):
     downloaded.mkdir(parents=True)
     (folder / "transfer2.5-2b-vis.pt").rename(downloaded / "ba2f_ema_bf16.pt")
     (folder / "predict2.5-2b-vae.safetensors").write_bytes(AUTOENCODER.read_bytes())
-    save_small_reason1(folder / "reason1-7b")
+    sizes = {
+        "width": 40,
+        "layers": 2,
+        "heads": 2,
+        "key_value_heads": 1,
+        "mrope_section": (2, 4, 4),
+    }  # 80 values: small's
+    save_random_reason1(folder / "reason1-7b", words=("system", "user", "rain"), dtype=torch.float32, **sizes)
     return folder
 
 
