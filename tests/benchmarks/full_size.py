@@ -2,8 +2,8 @@
 
 python tests/benchmarks/full_size.py [--controls edge] [--frames 93] [--steps 35] [--resolution 720] [--weights DIR]
 
-A pass is one evaluation of the network; a step has two, with and without prompt. The first clip warms up (its times are
-printed too), the second counts.
+A pass is one evaluation of the network; a step has two, with and without prompt. The first clip warms up with two steps
+(its times are printed too), the second counts.
 """
 
 import argparse
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
 from random_weights import write_random_weights
 
 PASSES_PER_STEP = 2
+WARM_UP_STEPS = 2
 
 
 def main() -> None:
@@ -38,27 +39,28 @@ def main() -> None:
         weights = options.weights or folder / "weights"
         write_random_weights(weights, CONTROLS if len(options.controls) > 1 else options.controls)
         _write_rows(folder, options)
-        flags = ["--num-steps", str(options.steps), "--resolution", options.resolution, "--replicas", "1"]
+        flags = ["--resolution", options.resolution, "--replicas", "1"]
         command = [sys.executable, "-m", "airshower", "generate", str(folder / "rows.jsonl"), *flags]
         command += ["--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(folder / "run")]
         subprocess.run(command, check=True)
         for name in ("warm-up", "measured"):
-            _print(name, json.loads((folder / "run" / f"{name}.json").read_text()), options.steps)
+            _print(name, json.loads((folder / "run" / f"{name}.json").read_text()))
 
 
 def _write_rows(folder: Path, options: argparse.Namespace) -> None:
-    """Two equal rows with a moving pattern, every control from a file so that nothing but the networks is slow."""
+    """Two rows with a moving pattern, every control from a file so that nothing but the networks is slow."""
     size = SIZES[options.resolution]["16:9"]
     y, x = np.mgrid[0 : size.height, 0 : size.width]
     shades = [np.stack((x + 5 * t, y, x + y), axis=-1) % 256 for t in range(options.frames)]
     write_video(folder / "pattern.mp4", np.stack(shades).astype(np.uint8), 24)
     controls = {control: {"control_path": "pattern.mp4"} for control in options.controls}
-    rows = [{"name": name, "prompt": "A street.", "seed": 1, **controls} for name in ("warm-up", "measured")]
+    steps = {"warm-up": min(WARM_UP_STEPS, options.steps), "measured": options.steps}
+    rows = [{"name": name, "prompt": "A street.", "num_steps": count, **controls} for name, count in steps.items()]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _print(name: str, record: dict, steps: int) -> None:
-    seconds = record["seconds"]
+def _print(name: str, record: dict) -> None:
+    seconds, steps = record["seconds"], record["spec"]["num_steps"]
     passes = record["chunks"] * steps * PASSES_PER_STEP
     stages = "  ".join(f"{stage} {value:.2f} s" for stage, value in seconds.items())
     print(
