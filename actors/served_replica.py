@@ -14,6 +14,7 @@ from threading import Event
 
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.replica import Replica
+from airshower.actors.row_texts import row_texts
 from airshower.actors.text_encoder import TextEncoder
 from airshower.configs.messages import Row
 from airshower.configs.presets import ModelPreset
@@ -64,9 +65,7 @@ class ServedReplica:
             report(0.0)
             if row.spec is None or row.prepared is None:
                 raise ValueError(f"{row.name}: only a prepared row can be generated")
-            controls = tuple(row.spec.controls)
-            text = self._text.encode(row.prompt, controls)
-            negative_text = self._text.encode(row.spec.negative_prompt or "", controls)
+            text, negative_text = row_texts(row.spec, row.prompt, self._text.encode)
             seconds["text"] = time.monotonic() - started_s
             stage, started_s = "generate", time.monotonic()
             generated = self._replica.generate(row.spec, row.prepared, text, negative_text, on_progress=report)

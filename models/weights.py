@@ -7,7 +7,7 @@ A shipped network is a folder with `config.json` (its hyper-parameters) and `mod
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,11 @@ def load_text_projection(folder: Path, device: torch.device, dtype: torch.dtype)
     return text_projection({name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}, device, dtype)
 
 
-def files_sha256(folder: Path, files: Sequence[Path]) -> str:
-    """SHA-256 over names, as seen from `folder`, and contents."""
+def files_sha256(files: Mapping[str, Path]) -> str:
+    """SHA-256 over files by name, in the order of names: over the names and the contents."""
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode())
+    for name, path in sorted(files.items()):
+        digest.update(name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 24):
                 digest.update(block)
