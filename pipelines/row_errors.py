@@ -39,9 +39,10 @@ def unknown_field(name: str) -> str:
     control, dot, key = name.rpartition(".")
     known = [f"{control}{dot}{field}" for field in fields_of(control or None)]
     known += [f"{control}.{field}" for control in OBJECTS for field in fields_of(control)] if not dot else []
-    if name in known:
+    nested = [field for field in known if field.endswith(f".{key}")]
+    if name in known and not nested:
         return f"{name!r} is not a field of this kind of row (one camera and several differ): remove it"
-    close = [field for field in known if field.endswith(f".{key}")] or difflib.get_close_matches(name, known, n=1)
+    close = nested or difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else "remove it (`airshower spec schema` lists the fields)"
     return f"{name!r} is not a field: {remedy}"
 
