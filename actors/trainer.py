@@ -74,15 +74,16 @@ def train_rank(settings: TrainerSettings) -> None:
         step += 1
         last = step == optimisation.steps
         if last or step % settings.report_every_steps == 0:
+            loss_of_interval, now = _finite_mean(losses, step), time.perf_counter()
             metrics = {
                 "step": step,
                 "steps": optimisation.steps,
-                "loss": _finite_mean(losses, step),
+                "loss": loss_of_interval,
                 "skipped_steps": skipped,  # since the start of this process
                 "learning_rate_factor": factor,
-                "steps_per_s": (step - first) / (time.perf_counter() - started),
+                "steps_per_s": (step - first) / (now - started),
             }
-            losses = []
+            started, first, losses = now, step, []
             if last or step % settings.checkpoint_every_steps == 0:
                 _report_checkpoint(metrics, task, optimizers, average, step, export=last)
             else:

@@ -14,19 +14,20 @@ import torch
 from torch import Tensor
 
 from airshower.actors.clip_encoder import ClipEncoder
-from airshower.configs.training import WorldClips
+from airshower.configs.training import RigClips, WorldClips
 from airshower.models.training.clips import has_shard, read_captions, read_shard, shard_names, write_shard
 from airshower.pipelines.training_scenes import record
 from airshower.pipelines.world.camera import mirrored_order, seven_camera_rig
 
-CLIPS_PER_SHARD = 8
+CLIPS_PER_SHARD = 8  # a rig's clips, seven times as large, have a shard each
 OnClips = Callable[[int], None]
 
 
 def render_clips(clips: WorldClips, folder: Path, *, device: str, workers: int, on_clips: OnClips) -> None:
     """Renders all clips into `folder`, uint8 (F, H, W, 3) per kind; `on_clips` is told how many more are there."""
     seeds = np.arange(clips.seed, clips.seed + clips.clips)
-    shards = [{"seeds": seeds[start : start + CLIPS_PER_SHARD]} for start in range(0, len(seeds), CLIPS_PER_SHARD)]
+    size = 1 if isinstance(clips, RigClips) else CLIPS_PER_SHARD
+    shards = [{"seeds": seeds[start : start + size]} for start in range(0, len(seeds), size)]
     _write_shards(shards, _ShardRenderer, (clips, str(folder), device), device, workers, on_clips)
 
 

@@ -34,7 +34,7 @@ def test_given_frames_of_every_camera_cost_nothing():
         cameras=Cameras(tuple(range(7))),
     )
     loss = flow_loss(net, batch, 3.0, torch.Generator().manual_seed(0))
-    assert float(loss) == pytest.approx(3 / 4, abs=0.02)
+    assert loss.item() == pytest.approx(3 / 4, abs=0.02)
 
 
 def test_the_caption_stands_with_the_first_camera(task):
