@@ -2,8 +2,8 @@
 
 Layout with one view: DIR/NAME/{rgb,depth,seg,edge,normal,base_colour,roughness,metallic,hdmap}.mp4, environment.npz,
 cameras.json, and DIR/NAME.json in the public Transfer2.5 fields. With several views the videos move to DIR/NAME/VIEW/,
-every view gets its own DIR/NAME_VIEW.json, and DIR/multiview/NAME.json asks for all of them together. Depth is also kept in metres (depth.npz). Existing files are
-overwritten.
+every view gets its own DIR/NAME_VIEW.json, and DIR/multiview/NAME.json asks for all of them together. Depth is also
+kept in metres (depth.npz). Existing files are overwritten.
 """
 
 import json
