@@ -58,8 +58,7 @@ class Evaluation:
     settings: Mapping[str, Any]
     model: Mapping[str, Any]  # name, family, weights identity
     scores: tuple[Score, ...]
-    confusion: Confusion  # of generated clips
-    confusion_ground_truth: Confusion
+    looks: tuple[Confusion, Confusion] | None = None  # told apart in generated clips, and in ground truth
     seconds: float
 
     @property
@@ -69,36 +68,37 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings only."""
-        return {
+        found: dict[str, Any] = {
             "passed": self.passed,
             "settings": dict(self.settings),
             "model": dict(self.model),
             "scores": [score.as_json() for score in self.scores],
-            "looks": [str(look) for look in self.confusion.looks],
-            "confusion": self.confusion.counts,
-            "confusion_ground_truth": self.confusion_ground_truth.counts,
             "seconds": round(self.seconds, 1),
         }
+        if self.looks is not None:
+            generated, ground_truth = self.looks
+            found["looks"] = [str(look) for look in generated.looks]
+            found |= {"confusion": generated.counts, "confusion_ground_truth": ground_truth.counts}
+        return found
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """The scores and the confusion matrix as Markdown tables."""
+    """The scores and, where looks were prompted, the confusion matrix as Markdown tables."""
     model, settings = evaluation.model, evaluation.settings
     said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())
-    looks = [str(look) for look in evaluation.confusion.looks]
-    counts = [(look, *map(str, row)) for look, row in zip(looks, evaluation.confusion.counts, strict=True)]
-    return "\n".join(
-        [
-            f"{model['name']} (weights sha256 {model['sha256'][:12]}) on held-out scenes of the sample world: {said}.",
-            "",
-            *_table(COLUMNS, [score.cells for score in evaluation.scores]),
-            "",
-            "Prompted look (row) and the look that the clip's colours were taken for (column):",
-            "",
-            *_table(("prompt", *looks), counts),
-            "",
-        ]
-    )
+    lines = [
+        f"{model['name']} (weights sha256 {model['sha256'][:12]}) on held-out scenes of the sample world: {said}.",
+        "",
+        *_table(COLUMNS, [score.cells for score in evaluation.scores]),
+        "",
+    ]
+    if evaluation.looks is not None:
+        generated, _ = evaluation.looks
+        looks = [str(look) for look in generated.looks]
+        counts = [(look, *map(str, row)) for look, row in zip(looks, generated.counts, strict=True)]
+        lines += ["Prompted look (row) and the look that the clip's colours were taken for (column):", ""]
+        lines += [*_table(("prompt", *looks), counts), ""]
+    return "\n".join(lines)
 
 
 def contact_sheet(rows: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:

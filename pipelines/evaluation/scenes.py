@@ -50,7 +50,7 @@ def render_held_out(first_seed: int, count: int, frames: int, size: Size, device
             fps=FPS,
         )
 
-    task = _task(one, device)
+    task = render_task(one, device)
     return ray.get([task.remote(seed) for seed in range(first_seed, first_seed + count)])
 
 
@@ -69,7 +69,7 @@ def render_examples(first_seed: int, count: int, size: Size, device: str) -> lis
             examples.append(Example(look=look, frames=buffers.rgb.cpu().numpy(), depth=depth))
         return examples
 
-    task = _task(one, device)
+    task = render_task(one, device)
     rendered = ray.get([task.remote(seed) for seed in range(first_seed, first_seed + count)])
     return [example for examples in rendered for example in examples]
 
@@ -92,7 +92,7 @@ def _rendered(scene: Scene, frames: int, size: Size, device: str, start_s: float
     )
 
 
-def _task(one: Callable[[int], Any], device: str) -> Any:  # noqa: ANN401 - Ray's remote functions have no public type
+def render_task(one: Callable[[int], Any], device: str) -> Any:  # noqa: ANN401 - Ray's remote functions have no public type
     """`one` as a Ray task that shares a GPU with a few others, or has a CPU of its own."""
     on_gpu = device == "cuda"
     return ray.remote(num_cpus=1, num_gpus=1 / _RENDERS_PER_GPU if on_gpu else 0)(one)

@@ -36,7 +36,7 @@ def edge_score(probe: str, references: Clips, outputs: Clips, *, required: bool)
     edges = [canny_edges(clip) for clip in references]
     pairs = contrast(lambda own, output: edge_f1(own, output).f1, edges, [canny_edges(clip) for clip in outputs])
     score = Score(name=f"{probe}: edge F1", values=pairs.matched, shuffled=pairs.shuffled)
-    return _times_shuffled(score) if required else score
+    return times_shuffled(score) if required else score
 
 
 def vis_score(probe: str, references: Clips, outputs: Clips, *, required: bool) -> Score:
@@ -77,7 +77,7 @@ def depth_scores(
 
     plain = score(f"{probe}: depth rank correlation", 0.0)
     particular = score(f"{probe}: depth rank correlation, mean image removed", readout.mean_nearness)
-    return plain, _times_shuffled(particular)
+    return plain, times_shuffled(particular)
 
 
 def look_score(generated: Confusion, ground_truth: Confusion) -> Score:
@@ -101,7 +101,7 @@ def seam_score(references: Clips, outputs: Clips, first_chunk_frames: int) -> Sc
     )
 
 
-def _times_shuffled(score: Score) -> Score:
+def times_shuffled(score: Score) -> Score:
     """The score with the criterion that it is several times that of another scene."""
     floor = MIN_TIMES_SHUFFLED * max(score.mean_shuffled or 0.0, 0.0)
     passed = score.mean > 0 and score.mean >= floor

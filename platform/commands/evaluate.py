@@ -38,7 +38,9 @@ def evaluate(
             min=0, metavar="N", help=f"Seed of the first scene; training never uses {HELD_OUT_SEED} and above"
         ),
     ] = HELD_OUT_SEED,
-    frames: Annotated[int, typer.Option(min=9, metavar="N", help="Frames per clip")] = 33,
+    frames: Annotated[
+        int | None, typer.Option(min=9, metavar="N", help="Frames per clip (of each camera); default: one chunk")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Sampler steps; default: the model's")] = None,
     guidance: Annotated[
         int | None, typer.Option(min=0, max=7, metavar="G", help="Guidance, 0..7; default: the model's")
@@ -54,12 +56,13 @@ def evaluate(
     """Measure how well a model follows its controls and prompts on scenes that it was not trained on.
 
     Renders scenes of the sample world, generates each with every control alone, with all of them, in two chunks and
-    with prompts of six weathers and times of day, and scores the clips. Writes evaluation.json, evaluation.md and
-    evaluation.png beside data/ (the scenes) and clips/ (the run with its gallery).
+    with prompts of six weathers and times of day, and scores the clips. A model for several cameras makes each scene
+    once, from its HD maps. Writes evaluation.json, evaluation.md and evaluation.png beside data/ (the scenes) and
+    clips/ (the run with its gallery).
     """
     from airshower.models.model_parts import open_parts
-    from airshower.pipelines.evaluate import CLIPS, EvaluateSettings
     from airshower.pipelines.evaluate import evaluate as run
+    from airshower.pipelines.evaluation.run import CLIPS, EvaluateSettings
     from airshower.platform.gallery import write_gallery
 
     open_parts(preset(model), weights).require()  # a wrong folder is known before minutes of rendering
@@ -81,7 +84,9 @@ def evaluate(
     console = Console()
     # A log or a pipe has no width of its own, and Rich would cut the table down to 80 columns.
     console.width = max(console.width, _LEAST_WIDTH_CELLS)
-    console.print(score_table(evaluation), confusion_table(evaluation.confusion))
+    console.print(score_table(evaluation))
+    if evaluation.looks is not None:
+        console.print(confusion_table(evaluation.looks[0]))
     print(f"done in {clock_words(evaluation.seconds)}; report    {output}/evaluation.md\ngallery   {gallery}")
 
 

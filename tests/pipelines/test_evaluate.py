@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from airshower.pipelines.evaluate import EvaluateSettings, Material, control_scores, evaluate
+from airshower.pipelines.evaluate import evaluate
 from airshower.pipelines.evaluation.looks import LOOKS
+from airshower.pipelines.evaluation.one_camera import Material, control_scores
 from airshower.pipelines.evaluation.probes import PROBES, HeldOutScene
+from airshower.pipelines.evaluation.run import EvaluateSettings
 from airshower.pipelines.evaluation.scenes import Example
 from airshower.pipelines.events import RowDone
 

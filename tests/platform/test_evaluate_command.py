@@ -28,12 +28,11 @@ def test_table_tells_met_from_missed():
             Score(name="edge: edge F1", values=(0.5, 0.7), shuffled=(0.1, 0.1), wanted=">= 3x", passed=True),
             Score(name="vis: blur SSIM", values=(0.7,), wanted=">= 0.8", passed=False),
         ),
-        confusion=confusion,
-        confusion_ground_truth=confusion,
+        looks=(confusion, confusion),
         seconds=1.0,
     )
     console = Console(width=120, record=True)
-    console.print(score_table(evaluation), confusion_table(evaluation.confusion))
+    console.print(score_table(evaluation), confusion_table(confusion))
     lines = [
         [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")]
         for line in console.export_text().splitlines()

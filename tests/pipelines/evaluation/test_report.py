@@ -18,8 +18,7 @@ def evaluation(*scores: Score) -> Evaluation:
         settings={"clips": 2},
         model={"name": "tiny-transfer", "sha256": "0123456789abcdef"},
         scores=scores,
-        confusion=confusion,
-        confusion_ground_truth=confusion,
+        looks=(confusion, confusion),
         seconds=1.23,
     )
 
