@@ -4,7 +4,9 @@ A preset is data. `weights` says what its parts are: a folder that the repositor
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from airshower.configs.annotators import ANNOTATOR_FEATURES, ANNOTATORS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,10 +17,11 @@ class PublishedWeights:
     autoencoder: str
     text_encoder: str
     style_encoder: str  # only needed by rows with a style image
+    annotators: tuple[str, ...] = ()  # only needed by rows that leave a control or mask to them
 
     def names(self) -> tuple[str, ...]:
         """Every part."""
-        return (*self.networks.values(), self.autoencoder, self.text_encoder, self.style_encoder)
+        return (*self.networks.values(), self.autoencoder, self.text_encoder, self.style_encoder, *self.annotators)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +42,24 @@ class ModelPreset:
     text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
 
+    def with_annotators(self) -> "ModelPreset":
+        """This model where a folder of annotators is at hand."""
+        return replace(self, features=self.features | ANNOTATOR_FEATURES)
+
     def check(self, controls: Collection[str], asked: Mapping[str, str]) -> None:
         """Raises ValueError, naming the field, when a row asks for what this model can't do."""
         for control in controls:
             if control not in self.controls:
                 raise ValueError(f"{control}: {self.name} has no {control} control: use {', '.join(self.controls)}")
         for feature, field in asked.items():
-            if feature not in self.features:
-                raise ValueError(f"{field}: needs {feature}, which {self.name} lacks: remove it or give a file")
+            if feature in self.features:
+                continue
+            if feature in ANNOTATOR_FEATURES:
+                raise ValueError(
+                    f"{field}: is computed by annotators, which {self.name} comes without: "
+                    f"name a folder that holds them with --annotators DIR, or give a file"
+                )
+            raise ValueError(f"{field}: needs {feature}, which {self.name} lacks: remove it or give a file")
         if "style-image" in asked and len(controls) > 1:
             raise ValueError(
                 f"{asked['style-image']}: the network of several controls takes no style image: keep one control"
@@ -92,6 +105,7 @@ def transfer25_2b() -> ModelPreset:
             autoencoder="predict2.5-2b-vae",
             text_encoder="reason1-7b",
             style_encoder="siglip2",
+            annotators=ANNOTATORS,
         ),
         resolution="720",
         frames_per_chunk=93,
@@ -99,7 +113,7 @@ def transfer25_2b() -> ModelPreset:
         guidance=3,
         shift=5.0,
         last_guided_step=25,
-        features=frozenset({"guided-generation", "style-image"}),
+        features=frozenset({"guided-generation", "style-image"}) | ANNOTATOR_FEATURES,
         text_on_gpu=True,
         negative_prompt=_TRANSFER25_NEGATIVE_PROMPT,
     )

@@ -96,6 +96,11 @@ def load_text_projection(folder: Path, device: torch.device, dtype: torch.dtype)
     return text_projection({name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}, device, dtype)
 
 
+def download_hint(name: str, folder: Path) -> str:
+    """How a missing part of that name gets into a folder of parts."""
+    return f"`airshower checkpoint download {name} --to {folder / name}` fetches it"
+
+
 def files_sha256(folder: Path, files: Sequence[Path]) -> str:
     """SHA-256 over names, as seen from `folder`, and contents."""
     digest = hashlib.sha256()
