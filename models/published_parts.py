@@ -41,7 +41,9 @@ class PublishedParts:
         self._part(self._weights.text_encoder)
         if not self._single:
             wanted = list(self._weights.networks.values())
-            raise WeightsError(f"{self._folder}: none of {', '.join(wanted)} here: {download_hint(wanted[0], self._folder)}")
+            raise WeightsError(
+                f"{self._folder}: none of {', '.join(wanted)} here: {download_hint(wanted[0], self._folder)}"
+            )
 
     def networks(self) -> tuple[str, ...]:
         """Those of one control that are there, and that of several once all are."""

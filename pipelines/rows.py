@@ -23,7 +23,8 @@ from airshower.pipelines.row_errors import describe, unknown_field
 from airshower.pipelines.row_files import Draft, InputError, read_drafts, spec_files, stem, typed
 
 _CHECKERS = 16  # threads; they wait for storage
-_EITHER = {"prompt": "prompt_path", "prompt_path": "prompt", "mask_path": "mask_prompt", "mask_prompt": "mask_path"}
+_PAIRS = (("prompt", "prompt_path"), ("mask_path", "mask_prompt"), ("control_path", "control_prompt"))
+_EITHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}  # a setting that is given ends the other
 
 
 def read_rows(sources: Sequence[str], *, overrides: Mapping[str, Any], preset: ModelPreset) -> list[Row]:
@@ -212,7 +213,8 @@ def _stems(row: Row) -> list[str]:
     """The stems of all videos that a row may write."""
     if row.spec is None:
         return []
-    return [row.name, f"{row.name}_input", *(f"{row.name}_control_{key}" for key in row.spec.controls)]
+    controls = [f"{row.name}_control_{key}" for key in row.spec.controls]
+    return [row.name, f"{row.name}_input", *controls, *(f"{row.name}_mask_{key}" for key in row.spec.mask_prompts)]
 
 
 def _clash(row: Row, owner: Row) -> RowError:

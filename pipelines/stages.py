@@ -19,6 +19,7 @@ import pyarrow as pa
 from airshower.actors.device_fault import is_device_fault
 from airshower.configs.messages import GeneratedClip, PreparedClip, Row, TextEmbedding
 from airshower.configs.spec import ClipSpec
+from airshower.pipelines.annotate import AnnotatorLike, annotate_row
 from airshower.pipelines.events import StageFinished
 from airshower.pipelines.manifest import entry_of
 from airshower.pipelines.monitor import Reporter
@@ -77,6 +78,24 @@ def prepare_stage(table: pa.Table, *, prepare: Callable[[ClipSpec], PreparedClip
 
     (row,) = rows_of(table)
     return row_table(isolated("prepare", row, work, reporter))
+
+
+class AnnotateStage:
+    """Holds the annotators: adds to `prepared` what rows leave to them; other rows pass untouched and untimed."""
+
+    def __init__(self, load: Callable[[], AnnotatorLike], reporter: Reporter) -> None:
+        self._annotator, self._reporter = load_patiently("annotators", load), reporter
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        (row,) = rows_of(table)
+        if not _spec(row).needs_annotator:
+            return table
+        return row_table(isolated("annotate", row, self._annotate, self._reporter))
+
+    def _annotate(self, row: Row) -> Row:
+        if isinstance(self._annotator, LoadError):
+            raise self._annotator
+        return annotate_row(row, self._annotator)
 
 
 class TextStage:

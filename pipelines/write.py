@@ -72,6 +72,8 @@ def write_row(row: Row, folder: str) -> Row:
     videos = {"video": (f"{row.name}.mp4", shown_frames(row.spec, row.prepared, frames))}
     for key, packed in row.prepared.controls.items():
         videos[f"control_{key}"] = (f"{row.name}_control_{key}.mp4", unpack_frames(packed))
+    for key in row.spec.mask_prompts:
+        videos[f"mask_{key}"] = (f"{row.name}_mask_{key}.mp4", unpack_frames(row.prepared.masks[key]))
     if row.prepared.input_frames is not None:
         videos["input"] = (f"{row.name}_input.mp4", unpack_frames(row.prepared.input_frames))
     for path, video in videos.values():
@@ -101,6 +103,7 @@ def record_of(
         "spec": spec.model_dump(mode="json"),
         "prompt": row.prompt,
         "model": generated.model,
+        "annotators": prepared.annotators,
         "seed": spec.seed,
         "fps": prepared.fps,
         "frames": generated.frames.frames,

@@ -15,7 +15,6 @@ import torch
 from airshower.models.annotators.detection import Detector
 from airshower.models.annotators.tracking import Tracker
 
-PROMPT_WORDS = 128  # of a clip's prompt, where nothing says what to segment; as published
 GOLDEN_RATIO = 0.6180339887498949  # steps of hue by it never come close to an earlier one
 SATURATIONS = (1.0, 0.7, 0.85)
 VALUES = (1.0, 0.75)
@@ -39,11 +38,6 @@ class Segmenter:
         Raises ValueError, naming the prompt, where none of them is in the first frame.
         """
         return coloured(self._tracker.track(frames, self._detector.find(frames[0], prompt).boxes_N4))
-
-
-def first_words(prompt: str, count: int = PROMPT_WORDS) -> str:
-    """The first words of a prompt: what is segmented where no other words are given."""
-    return " ".join(prompt.split()[:count])
 
 
 def coloured(masks: Iterable[np.ndarray]) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from airshower.models.annotators.segmentation import Segmenter, colour, coloured, first_words
+from airshower.models.annotators.segmentation import Segmenter, colour, coloured
 from tests.models.annotators.tiny_networks import save_detector, save_tracker
 
 
@@ -69,9 +69,3 @@ def test_colours_are_many_bright_and_fixed():
     first = colours[:12].astype(int)
     distances = np.abs(first[:, None] - first[None]).sum(-1)
     assert distances[~np.eye(12, dtype=bool)].min() > 60
-
-
-def test_a_prompts_first_words():
-    assert first_words("a red\ncar  at dusk", 3) == "a red car"
-    assert first_words(" ".join(map(str, range(200)))).split() == [str(number) for number in range(128)]
-    assert first_words("a car") == "a car"
