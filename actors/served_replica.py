@@ -12,11 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
 
+from airshower.actors.annotator import Annotator
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.replica import Replica
 from airshower.actors.text_encoder import TextEncoder
-from airshower.configs.messages import Row
+from airshower.configs.messages import PreparedClip, Row
 from airshower.configs.presets import ModelPreset
+from airshower.configs.spec import ClipSpec
+
+# what `airshower.pipelines.annotate.annotate_clip` does; pipelines are above this folder
+Annotate = Callable[[ClipSpec, str, PreparedClip, Annotator], PreparedClip]
 
 
 class StoppedError(Exception):
@@ -24,18 +29,34 @@ class StoppedError(Exception):
 
 
 class ServedReplica:
-    """One loaded model and its text encoder, serving one row at a time."""
+    """One loaded model, its text encoder and the annotators, serving one row at a time."""
 
-    def __init__(self, preset: ModelPreset, weights: str | None, device: str, stall_timeout_s: float) -> None:
-        """Loads both networks, raises what they raise; `stall_timeout_s` without progress counts as unhealthy."""
+    def __init__(
+        self,
+        preset: ModelPreset,
+        weights: str | None,
+        annotators: str | None,
+        annotate: Annotate,
+        device: str,
+        stall_timeout_s: float,
+    ) -> None:
+        """Loads model and text encoder, raises what they raise; `stall_timeout_s` without progress counts as unhealthy.
+
+        The networks of `annotators` wait for the first row that needs them.
+        """
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._text = self._thread.submit(TextEncoder, preset, weights, device).result()
         self._replica = self._thread.submit(Replica, preset, weights, device).result()
+        self._annotator = self._thread.submit(Annotator, annotators, device).result()
+        self._annotate = annotate
         self._busy_since_s: float | None = None  # last sign of life of the generation that runs now
 
     async def generate(self, row: Row) -> AsyncIterator[float | Row]:
-        """Yields the fraction done, 0..1, as it grows, then the row with `generated` or `error` set."""
+        """Yields the fraction done, 0..1, as it grows, then the row with `generated` or `error` set.
+
+        `prepared` comes back only where the annotators added to it.
+        """
         loop = asyncio.get_running_loop()
         signs: asyncio.Queue[float | Row] = asyncio.Queue()
         gone = Event()
@@ -57,19 +78,25 @@ class ServedReplica:
             gone.set()  # the thread ends at its next progress report; the next row waits for it
 
     def _work(self, row: Row, report: Callable[[float], None]) -> Row:
-        """Encodes the prompts and generates; runs in the model's thread."""
-        stage, started_s = "text", time.monotonic()
+        """Annotates, encodes the prompts and generates; runs in the model's thread."""
+        stage, started_s = "annotate", time.monotonic()
         seconds = dict(row.seconds)
         try:
             report(0.0)
-            if row.spec is None or row.prepared is None:
+            spec, prepared = row.spec, row.prepared
+            if spec is None or prepared is None:
                 raise ValueError(f"{row.name}: only a prepared row can be generated")
-            controls = tuple(row.spec.controls)
+            if spec.needs_annotator:
+                prepared = self._annotate(spec, row.prompt, prepared, self._annotator)
+                seconds["annotate"] = time.monotonic() - started_s
+                report(0.0)
+            stage, started_s = "text", time.monotonic()
+            controls = tuple(spec.controls)
             text = self._text.encode(row.prompt, controls)
-            negative_text = self._text.encode(row.spec.negative_prompt or "", controls)
+            negative_text = self._text.encode(spec.negative_prompt or "", controls)
             seconds["text"] = time.monotonic() - started_s
             stage, started_s = "generate", time.monotonic()
-            generated = self._replica.generate(row.spec, row.prepared, text, negative_text, on_progress=report)
+            generated = self._replica.generate(spec, prepared, text, negative_text, on_progress=report)
             seconds["generate"] = time.monotonic() - started_s
         except Exception as error:  # noqa: BLE001 - an error is data; the caller reports it as this row's failure
             if is_device_fault(error):
@@ -77,7 +104,8 @@ class ServedReplica:
             return row.failed(stage, error)
         finally:
             self._busy_since_s = None
-        return replace(row, prepared=None, generated=generated, seconds=seconds)
+        added = prepared if spec.needs_annotator else None
+        return replace(row, prepared=added, generated=generated, seconds=seconds)
 
     def check_health(self) -> None:
         """Serve calls this; raises RuntimeError when a generation stands still, and Serve replaces the replica."""

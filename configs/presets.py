@@ -42,9 +42,9 @@ class ModelPreset:
     text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
 
-    def with_annotators(self) -> "ModelPreset":
-        """This model where a folder of annotators is at hand."""
-        return replace(self, features=self.features | ANNOTATOR_FEATURES)
+    def with_annotators(self, folder: str | None) -> "ModelPreset":
+        """This model beside a folder of annotators; the same where there is none."""
+        return self if folder is None else replace(self, features=self.features | ANNOTATOR_FEATURES)
 
     def check(self, controls: Collection[str], asked: Mapping[str, str]) -> None:
         """Raises ValueError, naming the field, when a row asks for what this model can't do."""

@@ -8,7 +8,6 @@ prepared row, whose other controls and masks are there.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from typing import Protocol
 
 import cv2
@@ -16,7 +15,8 @@ import numpy as np
 
 from airshower.cluster.packing import pack_frames
 from airshower.configs.annotators import DEPTH, DETECTOR, TRACKER
-from airshower.configs.messages import PackedFrames, PreparedClip, Row
+from airshower.configs.messages import PreparedClip
+from airshower.configs.sizes import Size
 from airshower.configs.spec import ClipSpec, Control
 from airshower.pipelines.media import read_video
 from airshower.pipelines.prepare import CONTROL_INTERPOLATION, MASK_THRESHOLD, packed_mask
@@ -34,51 +34,55 @@ class AnnotatorLike(Protocol):
     def sha256(self, name: str) -> str: ...
 
 
-def annotate_row(row: Row, annotator: AnnotatorLike) -> Row:
-    """Adds the controls and masks that the row's spec leaves to annotators; other rows stay as they are.
+def annotate_clip(spec: ClipSpec, prompt: str, prepared: PreparedClip, annotator: AnnotatorLike) -> PreparedClip:
+    """Adds the controls and masks that a prepared clip lacks; `prompt` is the row's.
 
     Raises ValueError, naming the field, where nothing of its words is in the first frame and where the weights of a
     network are missing or wrong.
     """
-    if row.spec is None or row.prepared is None:
-        raise ValueError(f"row {row.name}: reached annotate without inputs: this is a bug in the graph")
-    if not row.spec.needs_annotator:
-        return row
-    return replace(row, prepared=_annotated(row.spec, row.prompt, row.prepared, annotator))
-
-
-def _annotated(spec: ClipSpec, prompt: str, clip: PreparedClip, annotator: AnnotatorLike) -> PreparedClip:
     if spec.video_path is None:
-        raise ValueError(f"{spec.name}: nothing can be computed without video_path: give it")
-    frames = read_video(spec.video_path, max_frames=clip.frames).frames
-
-    @cache  # a control and the masks of others may be of the same words
-    def segmentation(words: str) -> np.ndarray:
-        return annotator.segmentation(frames, words)
-
-    def control(key: Control) -> PackedFrames:
-        if key == "depth":
-            with _named("depth"):
-                computed = annotator.depth(frames)
-        else:
-            field, words = _segmented_words(spec, prompt)
-            with _named(field):
-                computed = segmentation(words)
-        return pack_frames(_resized(computed, clip, CONTROL_INTERPOLATION[key]))
-
-    def mask(key: Control, words: str) -> PackedFrames:
-        with _named(f"{key}.mask_prompt"):
-            white = np.where(segmentation(words).any(axis=-1), np.uint8(255), np.uint8(0))
-        return packed_mask(_resized(white, clip, cv2.INTER_LINEAR) > MASK_THRESHOLD)
-
-    controls = {key: clip.controls[key] if key in clip.controls else control(key) for key in spec.controls}
-    prompted = {key: mask(key, words) for key, words in spec.mask_prompts.items()}
+        raise ValueError("video_path: missing, and there is nothing else to compute controls and masks from: give it")
+    video = _Annotated(read_video(spec.video_path, max_frames=prepared.frames).frames, annotator)
+    size = Size(prepared.height, prepared.width)
+    controls = {
+        key: prepared.controls.get(key) or pack_frames(video.control(key, spec, prompt, size)) for key in spec.controls
+    }
+    masks = {key: packed_mask(video.mask(key, words, size)) for key, words in spec.mask_prompts.items()}
     return replace(
-        clip,
+        prepared,
         controls=controls,
-        masks={**clip.masks, **prompted},
+        masks={**prepared.masks, **masks},
         annotators={name: annotator.sha256(name) for name in _networks(spec)},
     )
+
+
+class _Annotated:
+    """Frames of a video at the file's size, and what annotators see in them; the same words are looked for once."""
+
+    def __init__(self, frames: np.ndarray, annotator: AnnotatorLike) -> None:
+        self._frames = frames
+        self._annotator = annotator
+        self._segmentations: dict[str, np.ndarray] = {}
+
+    def control(self, key: Control, spec: ClipSpec, prompt: str, size: Size) -> np.ndarray:
+        """Depth or segmentation at the clip's size."""
+        if key == "depth":
+            with _named("depth"):
+                computed = self._annotator.depth(self._frames)
+        else:
+            computed = self._segmentation(*_segmented_words(spec, prompt))
+        return _resized(computed, size, CONTROL_INTERPOLATION[key])
+
+    def mask(self, key: Control, words: str, size: Size) -> np.ndarray:
+        """Where something of the words is, bool (F, H, W) at the clip's size."""
+        found = self._segmentation(f"{key}.mask_prompt", words).any(axis=-1)
+        return _resized(np.where(found, np.uint8(255), np.uint8(0)), size, cv2.INTER_LINEAR) > MASK_THRESHOLD
+
+    def _segmentation(self, field: str, words: str) -> np.ndarray:
+        if words not in self._segmentations:
+            with _named(field):
+                self._segmentations[words] = self._annotator.segmentation(self._frames, words)
+        return self._segmentations[words]
 
 
 def _segmented_words(spec: ClipSpec, prompt: str) -> tuple[str, str]:
@@ -95,11 +99,10 @@ def _networks(spec: ClipSpec) -> tuple[str, ...]:
     return (*depth, *words)
 
 
-def _resized(frames: np.ndarray, clip: PreparedClip, interpolation: int) -> np.ndarray:
-    if frames.shape[1:3] == (clip.height, clip.width):
+def _resized(frames: np.ndarray, size: Size, interpolation: int) -> np.ndarray:
+    if frames.shape[1:3] == (size.height, size.width):
         return frames
-    size = (clip.width, clip.height)
-    return np.stack([cv2.resize(frame, size, interpolation=interpolation) for frame in frames])
+    return np.stack([cv2.resize(frame, (size.width, size.height), interpolation=interpolation) for frame in frames])
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pyarrow as pa
 from airshower.actors.device_fault import is_device_fault
 from airshower.configs.messages import GeneratedClip, PreparedClip, Row, TextEmbedding
 from airshower.configs.spec import ClipSpec
-from airshower.pipelines.annotate import AnnotatorLike, annotate_row
+from airshower.pipelines.annotate import AnnotatorLike, annotate_clip
 from airshower.pipelines.events import StageFinished
 from airshower.pipelines.manifest import entry_of
 from airshower.pipelines.monitor import Reporter
@@ -95,7 +95,9 @@ class AnnotateStage:
     def _annotate(self, row: Row) -> Row:
         if isinstance(self._annotator, LoadError):
             raise self._annotator
-        return annotate_row(row, self._annotator)
+        if row.prepared is None:
+            raise ValueError(f"row {row.name}: reached annotate without inputs: this is a bug in the graph")
+        return replace(row, prepared=annotate_clip(_spec(row), row.prompt, row.prepared, self._annotator))
 
 
 class TextStage:

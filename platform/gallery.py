@@ -19,8 +19,8 @@ from markupsafe import Markup
 
 from airshower.cluster import storage
 from airshower.configs.spec import CONTROLS
+from airshower.pipelines.events import STAGES
 
-STAGES = ("prepare", "text", "generate", "write")
 _PARALLEL_READS = 16
 _TEMPLATES = Path(__file__).parent
 
@@ -29,7 +29,7 @@ _TEMPLATES = Path(__file__).parent
 class Tile:
     """One video of a card."""
 
-    kind: str  # input, control or output
+    kind: str  # input, control, mask or output
     label: str
     note: str
     url: str
@@ -145,7 +145,7 @@ def _card(entry: Mapping[str, Any], record: Mapping[str, Any]) -> Card:
 
 
 def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[Tile, ...]:
-    """Input, controls in their published order, then the output."""
+    """Input, controls in their published order, each followed by its mask if it was found by words, then the output."""
     if entry["status"] != "done":
         return ()
     outputs = dict(record.get("outputs") or {})
@@ -158,6 +158,9 @@ def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[st
         if path := outputs.get(f"control_{control}"):
             weight = (spec.get(control) or {}).get("control_weight", 1)
             tiles.append(Tile(kind="control", label=control, note=f"weight {weight:g}", url=quote(path)))
+        if path := outputs.get(f"mask_{control}"):
+            words = (spec.get(control) or {}).get("mask_prompt") or ""
+            tiles.append(Tile(kind="mask", label=f"{control} mask", note=words, url=quote(path)))
     if "video" in outputs:
         tiles.append(Tile(kind="output", label="output", note="", url=quote(outputs["video"])))
     return tuple(tiles)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from airshower.configs.annotators import DEPTH
 from airshower.models.weights import WeightsError, download_hint, files_sha256
 
 
@@ -11,6 +12,11 @@ class AnnotatorFolder:
     def __init__(self, folder: str | None) -> None:
         """`folder` may be open as long as nothing is asked for."""
         self._folder = None if folder is None else Path(folder)
+
+    def require(self) -> None:
+        """Raises WeightsError where the folder that is given does not exist; its networks may be missing."""
+        if self._folder is not None and not self._folder.is_dir():
+            raise WeightsError(f"annotators {str(self._folder)!r} is no folder: name one that holds {DEPTH} and others")
 
     def part(self, name: str) -> Path:
         """The folder of one network; raises WeightsError, with the command that fetches it, where it isn't there."""
