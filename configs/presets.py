@@ -56,8 +56,8 @@ class ModelPreset:
                 continue
             if feature in ANNOTATOR_FEATURES:
                 raise ValueError(
-                    f"{field}: is computed by annotators, which {self.name} comes without: "
-                    f"name a folder that holds them with --annotators DIR, or give a file"
+                    f"{field}: needs annotators, which {self.name} lacks: "
+                    f"name a folder of them with --annotators DIR, or give a file"
                 )
             raise ValueError(f"{field}: needs {feature}, which {self.name} lacks: remove it or give a file")
         if "style-image" in asked and len(controls) > 1:

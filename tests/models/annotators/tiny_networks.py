@@ -22,8 +22,17 @@ from transformers import (
     SwinConfig,
 )
 
+from airshower.configs.annotators import DEPTH, DETECTOR, TRACKER
+
 WORDS = ("car", "tree", "red")
 CLS, SEP, FULL_STOP = 101, 102, 1012  # BERT's ids, which Grounding DINO knows by heart
+
+
+def save_annotators(folder):
+    """All of them, as `--annotators` takes them."""
+    save_depth_network(folder / DEPTH)
+    save_detector(folder / DETECTOR)
+    save_tracker(folder / TRACKER)
 
 
 def save_depth_network(folder, depth_estimation_type="relative"):
