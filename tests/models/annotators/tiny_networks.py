@@ -76,7 +76,7 @@ def save_detector(folder):
             intermediate_size=32,
             max_position_embeddings=32,
         ),
-        d_model=32,
+        d_model=64,  # two values for each of the 32 groups of its normalisation
         encoder_layers=1,
         decoder_layers=2,
         encoder_attention_heads=4,
