@@ -10,18 +10,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from airshower.actors.view_chunks import ViewTexts, make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
-from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, TextEmbedding
+from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, PreparedViews, TextEmbedding
+from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.presets import ModelPreset
+from airshower.configs.row_formats import AnySpec
 from airshower.configs.spec import ClipSpec
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
 from airshower.models.model_parts import open_parts
+from airshower.models.multiview import MultiviewModel
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.precision import compute_type
 from airshower.models.siglip import StyleEncoder
@@ -41,7 +46,7 @@ class Replica:
         self._parts = open_parts(preset, weights)
         self._autoencoder: VideoAutoencoder = self._parts.autoencoder(self._device, compute_type(self._device))
         self._style_encoder: StyleEncoder | None = None
-        self._models: dict[str, TransferModel] = {}
+        self._models: dict[str, TransferModel | MultiviewModel] = {}
         self._identities: dict[str, dict[str, Any]] = {}
         if len(networks := self._parts.networks()) == 1:
             self._model(networks[0])  # weights that don't fit fail here, for all rows alike
@@ -49,28 +54,63 @@ class Replica:
     @torch.inference_mode()
     def generate(
         self,
-        spec: ClipSpec,
-        prepared: PreparedClip,
+        spec: AnySpec,
+        prepared: PreparedClip | PreparedViews,
         text: TextEmbedding,
         negative_text: TextEmbedding,
         on_progress: Progress | None = None,
     ) -> GeneratedClip:
         """The clip of one resolved row; `on_progress` is told the fraction done, 0..1, after every sampler step."""
-        settings = spec.sampling()
-        chunk_frames = chunk_length(prepared.frames, settings.chunk_frames)
-        chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
-        clip = _ClipInputs(spec, prepared, padded_length(chunks))
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         clock = _Clock()
         network = self._parts.network_of(tuple(spec.controls))
         with clock.time("load_s"):
             model = self._model(network)
+        fractions = _Fractions(on_progress, spec.sampling().steps)
+        if (
+            isinstance(spec, MultiviewSpec)
+            and isinstance(prepared, PreparedViews)
+            and isinstance(model, MultiviewModel)
+        ):
+            texts = ViewTexts(text_MC=_states(text), negative_text_MC=_states(negative_text))
+            videos, chunks = make_views(model, self._preset, spec, prepared, texts, clock.time, fractions.tell)
+            frames = videos.reshape(-1, *videos.shape[2:])
+        elif isinstance(spec, ClipSpec) and isinstance(prepared, PreparedClip) and isinstance(model, TransferModel):
+            frames, chunks = self._make_clip(
+                model, spec, prepared, _states(text), _states(negative_text), clock, fractions
+            )
+        else:
+            raise ValueError(f"{spec.name}: {self._preset.name} can't make this kind of row")
+        return GeneratedClip(
+            frames=pack_frames(frames),
+            model=self._identity(network),
+            chunks=chunks,
+            seconds=dict(clock.seconds),
+            peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
+        )
+
+    def _make_clip(
+        self,
+        model: TransferModel,
+        spec: ClipSpec,
+        prepared: PreparedClip,
+        text: np.ndarray,
+        negative_text: np.ndarray,
+        clock: "_Clock",
+        fractions: "_Fractions",
+    ) -> tuple[np.ndarray, int]:
+        """Frames (F, H, W, 3) of a row of one camera and its count of chunks."""
+        settings = spec.sampling()
+        chunk_frames = chunk_length(prepared.frames, settings.chunk_frames)
+        chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
+        clip = _ClipInputs(spec, prepared, padded_length(chunks))
+        with clock.time("load_s"):
             style = self._style(prepared)
         made = frames = np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
         for number, chunk in enumerate(chunks):
             with clock.time("encode_s"):
-                inputs = clip.chunk(chunk, made, _states(text), _states(negative_text), style)
+                inputs = clip.chunk(chunk, made, text, negative_text, style)
                 conditions = model.encode(inputs)
                 region = None if inputs.guided is None else model.guided_region(inputs.guided)
             with clock.time("denoise_s"):
@@ -81,20 +121,14 @@ class Replica:
                     steps=settings.steps,
                     shift=self._preset.shift,
                     guidance=settings.guidance,
-                    on_step=_fraction(on_progress, number, len(chunks), settings.steps),
+                    on_step=partial(fractions.tell, number, len(chunks)),
                 )
             with clock.time("decode_s"):
                 video = model.decode(latents)
                 frames = np.concatenate((frames, to_frames(video)[chunk.overlap :]))
                 # A published chunk goes on from frames that were cut to whole numbers: half a level darker each time.
                 made = to_frames(video, rounded=False) if spec.exact_reference else frames
-        return GeneratedClip(
-            frames=pack_frames(frames[: prepared.frames]),
-            model=self._identity(network),
-            chunks=len(chunks),
-            seconds=dict(clock.seconds),
-            peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
-        )
+        return frames[: prepared.frames], len(chunks)
 
     @torch.inference_mode()
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
@@ -103,10 +137,11 @@ class Replica:
         latents = self._autoencoder.encode(to_tensor(padded, self._device))
         return to_frames(self._autoencoder.decode(latents))[: len(frames)]
 
-    def _model(self, network: str) -> TransferModel:
+    def _model(self, network: str) -> TransferModel | MultiviewModel:
         if network not in self._models:
             net = self._parts.network(network, self._device, compute_type(self._device))
-            self._models[network] = TransferModel(net, self._autoencoder, self._device)
+            kind = TransferModel if self._preset.multiview is None else MultiviewModel
+            self._models[network] = kind(net, self._autoencoder, self._device)
         return self._models[network]
 
     def _style(self, prepared: PreparedClip) -> np.ndarray | None:
@@ -191,8 +226,14 @@ def _states(text: TextEmbedding) -> np.ndarray:
     return np.frombuffer(text.data, np.float32).reshape(text.shape)
 
 
-def _fraction(on_progress: Progress | None, chunk: int, chunks: int, steps: int) -> Callable[[int], None] | None:
-    """Turns the sampler's step count within one chunk into the clip's fraction."""
-    if on_progress is None:
-        return None
-    return lambda step: on_progress((chunk + step / steps) / chunks)
+class _Fractions:
+    """Turns the sampler's steps within one chunk into the clip's fraction."""
+
+    def __init__(self, on_progress: Progress | None, steps: int) -> None:
+        self._on_progress = on_progress
+        self._steps = steps
+
+    def tell(self, chunk: int, chunks: int, step: int) -> None:
+        """That a step of a chunk, from 0, is done."""
+        if self._on_progress is not None:
+            self._on_progress((chunk + step / self._steps) / chunks)

@@ -15,13 +15,14 @@ from threading import Event
 from airshower.actors.annotator import Annotator
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.replica import Replica
+from airshower.actors.row_texts import row_texts
 from airshower.actors.text_encoder import TextEncoder
-from airshower.configs.messages import PreparedClip, Row
+from airshower.configs.messages import Row
 from airshower.configs.presets import ModelPreset
-from airshower.configs.spec import ClipSpec
 
-# what `airshower.pipelines.annotate.annotate_clip` does; pipelines are above this folder
-Annotate = Callable[[ClipSpec, str, PreparedClip, Annotator], PreparedClip]
+Annotate = Callable[
+    [Row, Annotator], Row
+]  # `airshower.pipelines.annotate.annotate_row`; pipelines are above this folder
 
 
 class StoppedError(Exception):
@@ -81,22 +82,21 @@ class ServedReplica:
         """Annotates, encodes the prompts and generates; runs in the model's thread."""
         stage, started_s = "annotate", time.monotonic()
         seconds = dict(row.seconds)
+        added = None  # by the annotators, to what the row was prepared with
         try:
             report(0.0)
-            spec, prepared = row.spec, row.prepared
-            if spec is None or prepared is None:
-                raise ValueError(f"{row.name}: only a prepared row can be generated")
-            if spec.needs_annotator:
-                prepared = self._annotate(spec, row.prompt, prepared, self._annotator)
+            if row.spec is not None and row.spec.needs_annotator:
+                row = self._annotate(row, self._annotator)
+                added = row.prepared
                 seconds["annotate"] = time.monotonic() - started_s
                 report(0.0)
             stage, started_s = "text", time.monotonic()
-            controls = tuple(spec.controls)
-            text = self._text.encode(row.prompt, controls)
-            negative_text = self._text.encode(spec.negative_prompt or "", controls)
+            if row.spec is None or row.prepared is None:
+                raise ValueError(f"{row.name}: only a prepared row can be generated")
+            text, negative_text = row_texts(row.spec, row.prompt, self._text.encode)
             seconds["text"] = time.monotonic() - started_s
             stage, started_s = "generate", time.monotonic()
-            generated = self._replica.generate(spec, prepared, text, negative_text, on_progress=report)
+            generated = self._replica.generate(row.spec, row.prepared, text, negative_text, on_progress=report)
             seconds["generate"] = time.monotonic() - started_s
         except Exception as error:  # noqa: BLE001 - an error is data; the caller reports it as this row's failure
             if is_device_fault(error):
@@ -104,7 +104,6 @@ class ServedReplica:
             return row.failed(stage, error)
         finally:
             self._busy_since_s = None
-        added = prepared if spec.needs_annotator else None
         return replace(row, prepared=added, generated=generated, seconds=seconds)
 
     def check_health(self) -> None:

@@ -16,11 +16,13 @@ import torch
 from ray.train.torch import get_device, prepare_model
 from torch import nn
 
-from airshower.configs.network import tiny_transfer_dit
-from airshower.configs.training import AutoencoderExperiment, Experiment
+from airshower.configs.network import tiny_multiview_dit, tiny_transfer_dit
+from airshower.configs.training import AutoencoderExperiment, Experiment, MultiviewExperiment
 from airshower.models.training.autoencoder_task import AutoencoderTask
 from airshower.models.training.averaging import Average
 from airshower.models.training.clips import read_clips
+from airshower.models.training.latent_task import LatentTask
+from airshower.models.training.multiview_task import MultiviewTask
 from airshower.models.training.optimizers import build_optimizers, rate_factor, set_rates
 from airshower.models.training.transfer_task import TransferTask
 
@@ -72,15 +74,16 @@ def train_rank(settings: TrainerSettings) -> None:
         step += 1
         last = step == optimisation.steps
         if last or step % settings.report_every_steps == 0:
+            loss_of_interval, now = _finite_mean(losses, step), time.perf_counter()
             metrics = {
                 "step": step,
                 "steps": optimisation.steps,
-                "loss": _finite_mean(losses, step),
+                "loss": loss_of_interval,
                 "skipped_steps": skipped,  # since the start of this process
                 "learning_rate_factor": factor,
-                "steps_per_s": (step - first) / (time.perf_counter() - started),
+                "steps_per_s": (step - first) / (now - started),
             }
-            losses = []
+            started, first, losses = now, step, []
             if last or step % settings.checkpoint_every_steps == 0:
                 _report_checkpoint(metrics, task, optimizers, average, step, export=last)
             else:
@@ -100,12 +103,14 @@ def update(task: nn.Module, optimizers: list[torch.optim.Optimizer], gradient_cl
     return finite
 
 
-def _build_task(settings: TrainerSettings, device: torch.device) -> AutoencoderTask | TransferTask:
+def _build_task(settings: TrainerSettings, device: torch.device) -> AutoencoderTask | LatentTask:
     clips = read_clips(Path(settings.clips), device)
     experiment = settings.experiment
     torch.manual_seed(experiment.optimisation.seed)
     if isinstance(experiment, AutoencoderExperiment):
         return AutoencoderTask(experiment, clips).to(device)
+    if isinstance(experiment, MultiviewExperiment):
+        return MultiviewTask(experiment, tiny_multiview_dit(), clips, list(settings.words)).to(device)
     return TransferTask(experiment, tiny_transfer_dit(), clips, list(settings.words)).to(device)
 
 
@@ -138,7 +143,7 @@ def _resume(task: nn.Module, optimizers: list[torch.optim.Optimizer], average: A
 
 def _report_checkpoint(
     metrics: dict[str, Any],
-    task: AutoencoderTask | TransferTask,
+    task: AutoencoderTask | LatentTask,
     optimizers: list[torch.optim.Optimizer],
     average: Average,
     step: int,

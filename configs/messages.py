@@ -7,7 +7,8 @@ the row on. Frames travel losslessly packed (`airshower.cluster.packing`), never
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airshower.configs.spec import ClipSpec, Control
+from airshower.configs.row_formats import AnySpec
+from airshower.configs.spec import Control
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,28 @@ class PreparedClip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreparedViews:
+    """What the generator needs of a row of several cameras, by camera in the order of their frames.
+
+    `controls` all have the clip's frame count and size, and are empty for a model without; `inputs` begin with the
+    frames that the clip starts with.
+    """
+
+    fps: float
+    frames: int  # of each camera
+    height: int
+    width: int
+    cameras: tuple[str, ...]
+    controls: dict[str, PackedFrames]
+    inputs: dict[str, PackedFrames]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextEmbedding:
-    """One prompt as a network's blocks attend to it: `data` holds float32 values of `shape` (tokens, channels)."""
+    """Prompts as a network's blocks attend to them: `data` holds float32 values of `shape` (tokens, channels).
+
+    The tokens of several cameras stand one camera after the other.
+    """
 
     data: bytes
     shape: tuple[int, int]
@@ -63,7 +84,7 @@ class TextEmbedding:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedClip:
-    """The generator's answer: frames, and what made them."""
+    """The generator's answer: frames, those of several cameras one camera after the other, and what made them."""
 
     frames: PackedFrames
     model: dict[str, Any]  # name, family, weights identity
@@ -83,11 +104,12 @@ class Row:
     index: int
     name: str
     source: str
-    spec: ClipSpec | None
+    spec: AnySpec | None
+    model: str = ""  # name of its preset
     prompt: str = ""
     error: RowError | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
-    prepared: PreparedClip | None = None
+    prepared: PreparedClip | PreparedViews | None = None
     text: TextEmbedding | None = None
     negative_text: TextEmbedding | None = None
     generated: GeneratedClip | None = None

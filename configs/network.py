@@ -117,3 +117,19 @@ def tiny_transfer_dit() -> DitConfig:
         text_channels=64,
         control=ControlConfig(branches=("edge", "vis", "depth", "seg"), injected_after=(0,), padded_channels=16),
     )
+
+
+def tiny_multiview_dit() -> DitConfig:
+    """Toy-size Transfer2.5 auto/multiview network, about 1.7 M parameters: seven cameras steered by their HD maps."""
+    return DitConfig(
+        blocks=6,
+        width=128,
+        heads=4,
+        mlp_width=256,
+        adaln_rank=6,
+        text_in_channels=64,
+        text_channels=64,
+        rope=RopeConfig(t_ratio=8 / 24),
+        control=ControlConfig(branches=("hdmap",), injected_after=(0, 2), padded_channels=16, hint_layers=2),
+        views=ViewsConfig(cameras=7, channels=7),
+    )

@@ -5,8 +5,20 @@ A preset is data. `weights` says what its parts are: a folder that the repositor
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from airshower.configs.annotators import ANNOTATOR_FEATURES, ANNOTATORS
+
+BASE = "base"  # stands for the control of a network that has none
+Sampler = Literal["flow", "predict2"]  # rectified flow with UniPC, or Predict2's Adams-Bashforth
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedWeights:
+    """A folder under models/shipped, and the one whose autoencoder it was trained with."""
+
+    folder: str
+    autoencoder_of: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,12 +28,22 @@ class PublishedWeights:
     networks: Mapping[str, str]  # by control
     autoencoder: str
     text_encoder: str
-    style_encoder: str  # only needed by rows with a style image
+    reads_text_with: Literal["reason1", "t5"]
+    style_encoder: str | None = None  # only needed by rows with a style image
     annotators: tuple[str, ...] = ()  # only needed by rows that leave a control or mask to them
 
     def names(self) -> tuple[str, ...]:
         """Every part."""
-        return (*self.networks.values(), self.autoencoder, self.text_encoder, self.style_encoder, *self.annotators)
+        parts = (*self.networks.values(), self.autoencoder, self.text_encoder, self.style_encoder, *self.annotators)
+        return tuple(part for part in parts if part is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiviewDefaults:
+    """What rows of several cameras fall back to."""
+
+    fps: float
+    other_views_prompt: str | None  # of the cameras that the prompt isn't for; None: an embedding of zeros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +54,17 @@ class ModelPreset:
     family: str
     controls: tuple[str, ...]
     features: frozenset[str] = frozenset()  # what else it serves, see ClipSpec.asked_features
-    weights: str | PublishedWeights  # a folder under models/shipped, or what the user has to fetch
+    weights: TrainedWeights | PublishedWeights  # shipped, or what the user has to fetch
     resolution: str
-    frames_per_chunk: int
+    frames_per_chunk: int  # of each camera
     num_steps: int
     guidance: int
-    shift: float  # timestep shift of the flow schedule
-    last_guided_step: int  # from 0, of guided generation
+    sampler: Sampler = "flow"
+    shift: float = 1.0  # timestep shift of the flow schedule
+    last_guided_step: int | None = None  # from 0, of guided generation
     text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
+    multiview: MultiviewDefaults | None = None  # of a model for several cameras
 
     def with_annotators(self, folder: str | None) -> "ModelPreset":
         """This model beside a folder of annotators; the same where there is none."""
@@ -72,7 +96,7 @@ def tiny_transfer() -> ModelPreset:
         name="tiny-transfer",
         family="transfer2.5",
         controls=("edge", "vis", "depth", "seg"),
-        weights="tiny-transfer",
+        weights=TrainedWeights(folder="tiny-transfer", autoencoder_of="tiny-transfer"),
         resolution="144",
         frames_per_chunk=33,
         num_steps=12,
@@ -104,6 +128,7 @@ def transfer25_2b() -> ModelPreset:
             networks={control: f"transfer2.5-2b-{control}" for control in ("edge", "vis", "depth", "seg")},
             autoencoder="predict2.5-2b-vae",
             text_encoder="reason1-7b",
+            reads_text_with="reason1",
             style_encoder="siglip2",
             annotators=ANNOTATORS,
         ),
@@ -119,7 +144,90 @@ def transfer25_2b() -> ModelPreset:
     )
 
 
-PRESETS: dict[str, ModelPreset] = {preset.name: preset for preset in (tiny_transfer(), transfer25_2b())}
+def tiny_multiview() -> ModelPreset:
+    """The toy-size auto multiview: seven cameras and their HD maps, trained on the sample world's rig."""
+    return ModelPreset(
+        name="tiny-multiview",
+        family="transfer2.5",
+        controls=("hdmap",),
+        weights=TrainedWeights(folder="tiny-multiview", autoencoder_of="tiny-transfer"),
+        resolution="144",
+        frames_per_chunk=17,
+        num_steps=12,
+        guidance=1,
+        shift=3.0,
+        text_on_gpu=False,
+        negative_prompt="",
+        multiview=MultiviewDefaults(fps=10.0, other_views_prompt=""),
+    )
+
+
+# The published default of the multiview networks and of Predict2.
+_UGLY_SCENES = (
+    "The video captures a series of frames showing ugly scenes, static with no motion, motion blur, over-saturation, "
+    "shaky footage, low resolution, grainy texture, pixelated images, poorly lit areas, underexposed and overexposed "
+    "scenes, poor color balance, washed out colors, choppy sequences, jerky movements, low frame rate, artifacting, "
+    "color banding, unnatural transitions, outdated special effects, fake elements, unconvincing visuals, poorly "
+    "edited content, jump cuts, visual noise, and flickering. Overall, the video is of poor quality."
+)
+
+
+def transfer25_2b_multiview() -> ModelPreset:
+    """Cosmos-Transfer2.5-2B auto/multiview: HD maps to seven cameras, with the defaults of its published inference."""
+    return ModelPreset(
+        name="transfer2.5-2b-multiview",
+        family="transfer2.5",
+        controls=("hdmap",),
+        weights=PublishedWeights(
+            networks={"hdmap": "transfer2.5-2b-multiview"},
+            autoencoder="predict2.5-2b-vae",
+            text_encoder="reason1-7b",
+            reads_text_with="reason1",
+        ),
+        resolution="720p",
+        frames_per_chunk=29,
+        num_steps=35,
+        guidance=3,
+        shift=5.0,
+        text_on_gpu=True,
+        negative_prompt=_UGLY_SCENES,
+        multiview=MultiviewDefaults(fps=10.0, other_views_prompt=" "),
+    )
+
+
+def predict2_2b_multiview() -> ModelPreset:
+    """Cosmos-Predict2-2B multiview: the cameras' first frames and a prompt to video, as its published inference."""
+    return ModelPreset(
+        name="predict2-2b-multiview",
+        family="predict2",
+        controls=(),
+        weights=PublishedWeights(
+            networks={BASE: "predict2-2b-multiview"},
+            autoencoder="predict2-2b-vae",
+            text_encoder="t5-11b",
+            reads_text_with="t5",
+        ),
+        resolution="720",
+        frames_per_chunk=29,
+        num_steps=35,
+        guidance=7,
+        sampler="predict2",
+        text_on_gpu=True,
+        negative_prompt=_UGLY_SCENES,
+        multiview=MultiviewDefaults(fps=10.0, other_views_prompt=None),
+    )
+
+
+PRESETS: dict[str, ModelPreset] = {
+    preset.name: preset
+    for preset in (
+        tiny_transfer(),
+        tiny_multiview(),
+        transfer25_2b(),
+        transfer25_2b_multiview(),
+        predict2_2b_multiview(),
+    )
+}
 
 
 def preset(name: str) -> ModelPreset:

@@ -1,39 +1,20 @@
-"""The row format: one generation request, with the public Transfer2.5 fields.
+"""Rows of one camera, with the public Transfer2.5 fields. Rows of several cameras: `multiview_spec.py`."""
 
-A spec is what the user wrote (`ClipSpec`), validated once where it enters. What the user left open stays `None` and
-is filled in from the model's preset by `ClipSpec.resolved`, so a resolved spec names every setting that shaped a clip.
-Unknown fields are errors. Paths are plain strings here: they may be local or any fsspec URL.
-"""
-
-import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, field_validator, model_validator
 
 from airshower.configs.presets import ModelPreset
-from airshower.configs.sizes import SIZES
+from airshower.configs.row_spec import RowSpec, Strict, Text, whole_latents
 
 Control = Literal["edge", "vis", "depth", "seg"]
 CONTROLS: tuple[Control, ...] = ("edge", "vis", "depth", "seg")  # the published branch order
 ANNOTATED: tuple[Control, ...] = ("depth", "seg")  # those that networks compute where no file is given
 Strength = Literal["very_low", "low", "medium", "high", "very_high"]
 
-# fields that hold a path or URL; in a file, relative ones are seen from that file's folder
-PATH_FIELDS = ("prompt_path", "video_path", "output_dir", "image_context_path", "guided_generation_mask")
-CONTROL_PATH_FIELDS = ("control_path", "mask_path")
 
-Text = Annotated[str, Field(min_length=1)]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ControlSpec(_Strict):
+class ControlSpec(Strict):
     """One conditioning video and how strongly it steers."""
 
     control_path: Text | None = Field(
@@ -98,27 +79,11 @@ class SamplingSettings:
     guidance: int
 
 
-class ClipSpec(_Strict):
+class ClipSpec(RowSpec):
     """One row: a clip to generate."""
 
-    name: str = Field(
-        description="Stem of the output files, unique in a run; default: the stem of the file that holds the row, "
-        "with -<line or item> where that file holds several"
-    )
-    prompt: Text | None = Field(
-        default=None, description="What the video shows, in words; give exactly one of prompt and prompt_path"
-    )
-    prompt_path: Text | None = Field(
-        default=None, description="Text file, or JSON file with a 'prompt' key, read instead of prompt"
-    )
-    negative_prompt: str | None = Field(
-        default=None, description="What the video should not show; '' means nothing; default: the model's"
-    )
     video_path: Text | None = Field(
         default=None, description="Input video; may be left out when every control has a control_path"
-    )
-    output_dir: Text | None = Field(
-        default=None, description="Folder of the run, the older form of --output; --output wins"
     )
     max_frames: int | None = Field(default=None, ge=1, description="Frames read from the input; default: all")
     num_conditional_frames: int = Field(
@@ -126,15 +91,6 @@ class ClipSpec(_Strict):
     )
     num_video_frames_per_chunk: int | None = Field(
         default=None, ge=1, description="Frames of one chunk, 4k+1; default: the model's"
-    )
-    resolution: str | None = Field(
-        default=None,
-        description=f"Size key, one of {', '.join(SIZES)} (about the output's height in pixels); "
-        "the aspect ratio follows the input; default: the model's",
-    )
-    num_steps: int | None = Field(default=None, ge=1, le=1000, description="Sampler steps; default: the model's")
-    guidance: int | None = Field(
-        default=None, ge=0, le=7, description="Guidance g in v = c + g (c - u), 0..7; default: the model's"
     )
     seed: int = Field(
         default=2025, ge=0, le=2**32 - 1, description="Seed of the noise, 0..2^32-1; one seed and row mean one video"
@@ -158,38 +114,15 @@ class ClipSpec(_Strict):
     guided_generation_foreground_labels: list[int] | None = Field(
         default=None, description="Labels of the mask that count as foreground; default: all but 0"
     )
-    exact_reference: bool = Field(
-        default=False,
-        description="Do as the published code where it is known to do worse: frames that a chunk passes on lose their "
-        "fractions instead of being rounded",
-    )
     edge: EdgeSpec | None = Field(default=None, description="Edge control; {} computes it with the defaults")
     vis: VisSpec | None = Field(default=None, description="Blur control; {} computes it with the defaults")
     depth: ControlSpec | None = Field(default=None, description="Depth control")
     seg: SegSpec | None = Field(default=None, description="Segmentation control")
 
-    @field_validator("name")
-    @classmethod
-    def _name_is_a_file_stem(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                "can't name files: use letters, digits, '.', '_' and '-', a letter or digit first, 200 at most"
-            )
-        return name
-
-    @field_validator("resolution")
-    @classmethod
-    def _resolution_is_known(cls, resolution: str | None) -> str | None:
-        if resolution is not None and resolution not in SIZES:
-            raise ValueError(f"is no size key: use one of {', '.join(SIZES)}")
-        return resolution
-
     @field_validator("num_video_frames_per_chunk")
     @classmethod
     def _chunk_fits_the_autoencoder(cls, frames: int | None) -> int | None:
-        if frames is not None and frames % 4 != 1:
-            raise ValueError(f"is not 4k+1, the causal autoencoder's length: use {frames // 4 * 4 + 1}")
-        return frames
+        return whole_latents(frames)
 
     @field_validator("sigma_max")
     @classmethod
@@ -200,9 +133,6 @@ class ClipSpec(_Strict):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:
-        if (self.prompt is None) == (self.prompt_path is None):
-            found = "neither" if self.prompt is None else "both"
-            raise ValueError(f"prompt and prompt_path: {found} given: give exactly one")
         if not self.controls:
             raise ValueError(f'no control: give at least one of {", ".join(CONTROLS)}, for example "edge": {{}}')
         pathless = [key for key, control in self.controls.items() if control.control_path is None]
@@ -246,14 +176,40 @@ class ClipSpec(_Strict):
 
     @property
     def needs_annotator(self) -> bool:
-        """Whether anything is left to annotators."""
+        """Whether depth, segmentation or a mask is left to them."""
         return bool(self.annotated_controls or self.mask_prompts)
+
+    def files(self) -> dict[str, str]:
+        """Every file or folder that the row reads, by (dotted) field."""
+        own = ("prompt_path", "video_path", "image_context_path", "guided_generation_mask")
+        paths = {name: getattr(self, name) for name in own}
+        for key, control in self.controls.items():
+            paths |= {f"{key}.control_path": control.control_path, f"{key}.mask_path": control.mask_path}
+        return {name: path for name, path in paths.items() if path is not None}
+
+    def video_stems(self) -> tuple[str, ...]:
+        """Names of the videos that the row may write."""
+        controls = [f"{self.name}_control_{key}" for key in self.controls]
+        return (self.name, f"{self.name}_input", *controls, *(f"{self.name}_mask_{key}" for key in self.mask_prompts))
+
+    def prompts(self, prompt: str) -> tuple[str | None, ...]:
+        """The text that each camera is made from."""
+        return (prompt,)
+
+    def negative_prompts(self) -> tuple[str | None, ...]:
+        """The text that each camera is kept away from."""
+        return (self.negative_prompt or "",)
 
     def resolved(self, preset: ModelPreset) -> "ClipSpec":
         """This spec with every open setting filled in from the model's preset.
 
         Raises ValueError, naming the field, where the model can't serve it.
         """
+        if preset.multiview is not None:
+            raise ValueError(
+                f"{preset.name} makes clips of several cameras and this row has none: give the cameras, such as "
+                f'"front_wide": {{"control_path": ...}}, or use another --model'
+            )
         preset.check(self.controls, self.asked_features())
         defaults = {
             "negative_prompt": preset.negative_prompt,
@@ -288,32 +244,3 @@ class ClipSpec(_Strict):
         if self.guided_generation_mask is not None:
             asked["guided-generation"] = "guided_generation_mask"
         return asked
-
-
-def field_type(name: str) -> Any:  # noqa: ANN401 - types are of no one type
-    """The type of a field such as `seed` or `edge.control_weight`; None where there is no such field."""
-    control, dot, key = name.partition(".")
-    if not dot and name in CONTROLS:
-        return dict[str, Any]
-    found = fields_of(control).get(key) if dot else fields_of().get(name)
-    return None if found is None else found.annotation
-
-
-def fields_of(control: str | None = None) -> dict[str, FieldInfo]:
-    """The fields of a row, or of one of its controls; empty where there is no such control."""
-    models: dict[str, type[ControlSpec]] = {"edge": EdgeSpec, "vis": VisSpec, "depth": ControlSpec, "seg": SegSpec}
-    model = ClipSpec if control is None else models.get(control)
-    return {} if model is None else model.model_fields
-
-
-def spec_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a row as it is written in a file, where `name` may be left out."""
-    schema = ClipSpec.model_json_schema()
-    del schema["required"]  # only `name` is, and the file's stem stands for it
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": "Airshower row",
-        "description": "One clip to generate. Paths may be local or URLs; relative ones are seen from the folder of "
-        "the file that names them. Exactly one of prompt and prompt_path and at least one control are needed.",
-    }

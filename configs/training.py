@@ -11,7 +11,7 @@ HELD_OUT_SEED = 90_000
 
 @dataclass(frozen=True, kw_only=True)
 class WorldClips:
-    """Training clips rendered from the sample world."""
+    """Training clips rendered from the sample world, through its front camera and with the controls of transfer."""
 
     clips: int
     seed: int
@@ -28,6 +28,14 @@ class WorldClips:
             raise ValueError(
                 f"clips of {self.frames} x {self.height} x {self.width}: expected 4k+1 frames, sides of 16k"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RigClips(WorldClips):
+    """Training clips through all seven cameras, with the HD map as each of them sees it."""
+
+    frames: int = 17
+    fps: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,22 +89,37 @@ class AutoencoderExperiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferExperiment:
-    """A transformer with control branches and its text encoder, trained on latents of an autoencoder.
-
-    `autoencoder` is trained first, on the same clips, unless the run is given a trained one.
-    """
+class LatentExperiment:
+    """A transformer with control branches and its text encoder, trained on latents of an autoencoder."""
 
     name: str
-    autoencoder: AutoencoderExperiment
     data: WorldClips
     optimisation: Optimisation
     shift: float = 3.0  # timestep shift of training, the sampler's too
     text_dropout: float = 0.1  # share of clips whose text becomes zeros
-    conditional_frames: tuple[float, ...] = (0.5, 0.3, 0.2)  # chances of 0, 1, 2 given latent frames
+    conditional_frames: tuple[float, ...]  # chances of 0, 1, 2 given latent frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferExperiment(LatentExperiment):
+    """One camera. `autoencoder` is trained first, on the same clips, unless the run is given a trained one."""
+
+    autoencoder: AutoencoderExperiment
+    conditional_frames: tuple[float, ...] = (0.5, 0.3, 0.2)
     # Steps on the first latent frames alone: cheaper in attention, and worth as many more clips as they are shorter.
     short_share: float = 0.5
     short_latent_frames: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiviewExperiment(LatentExperiment):
+    """Seven cameras at once, on latents of an autoencoder that is trained already."""
+
+    data: RigClips
+    conditional_frames: tuple[float, ...] = (0.5, 0.25, 0.25)
+    # Steps on fewer latent frames or fewer cameras, drawn at random: each worth as many more clips as they are shorter.
+    short_share: float = 0.5
+    fewer_cameras_share: float = 0.3
 
 
 def tiny_autoencoder() -> AutoencoderExperiment:
@@ -131,5 +154,20 @@ def tiny_transfer() -> TransferExperiment:
     )
 
 
-Experiment = AutoencoderExperiment | TransferExperiment
-EXPERIMENTS: dict[str, Experiment] = {e.name: e for e in (tiny_autoencoder(), tiny_transfer())}
+def tiny_multiview() -> MultiviewExperiment:
+    """About 1.7 M parameters."""
+    return MultiviewExperiment(
+        name="tiny-multiview",
+        data=RigClips(clips=240, seed=0),
+        optimisation=Optimisation(
+            steps=9_000,
+            batch=16,
+            muon_learning_rate=0.02,
+            adam_learning_rate=2e-3,
+            warmup_steps=100,
+        ),
+    )
+
+
+Experiment = AutoencoderExperiment | TransferExperiment | MultiviewExperiment
+EXPERIMENTS: dict[str, Experiment] = {e.name: e for e in (tiny_autoencoder(), tiny_transfer(), tiny_multiview())}

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from airshower.configs.presets import ModelPreset
+from airshower.configs.presets import ModelPreset, TrainedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.published_parts import PublishedParts
@@ -71,8 +71,11 @@ class ModelParts(Protocol):
 
 def open_parts(preset: ModelPreset, weights: str | None) -> ModelParts:
     """The parts of a preset's model in the folder that the user named, or as shipped; raises WeightsError for none."""
-    if isinstance(preset.weights, str):
-        return TrainedParts(SHIPPED / preset.weights if weights is None else Path(weights))
+    if isinstance(preset.weights, TrainedWeights):
+        if weights is None:
+            shared = SHIPPED / preset.weights.autoencoder_of / "autoencoder"
+            return TrainedParts(SHIPPED / preset.weights.folder, shared)
+        return TrainedParts(Path(weights), Path(weights) / "autoencoder")
     if weights is None:
         raise WeightsError(
             f"{preset.name}: its weights don't come with Airshower: fetch them with `airshower checkpoint download "

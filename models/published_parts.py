@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 
-from airshower.configs.presets import PublishedWeights
+from airshower.configs.presets import BASE, PublishedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
 from airshower.models.dit.transformer import Transformer
 from airshower.models.precision import compute_type
 from airshower.models.reason1 import Reason1
 from airshower.models.siglip import StyleEncoder
+from airshower.models.t5 import T5
 from airshower.models.text_projection import Projection, text_projection
 from airshower.models.weights import WeightsError, download_hint, files_sha256
 
@@ -47,11 +48,13 @@ class PublishedParts:
 
     def networks(self) -> tuple[str, ...]:
         """Those of one control that are there, and that of several once all are."""
-        complete = self._single.keys() == self._weights.networks.keys()
+        complete = len(self._single) == len(self._weights.networks) > 1
         return (*self._single, SEVERAL_CONTROLS) if complete else tuple(self._single)
 
     def network_of(self, controls: Sequence[str]) -> str:
         """One control has a network of its own, with a branch for a style image; several share one without it."""
+        if len(self._weights.networks) == 1:
+            return next(iter(self._weights.networks))
         return controls[0] if len(controls) == 1 else SEVERAL_CONTROLS
 
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
@@ -68,12 +71,15 @@ class PublishedParts:
         load = VideoAutoencoder.load if part.is_dir() else VideoAutoencoder.load_published
         return load(part, device, dtype)
 
-    def text_encoder(self, device: torch.device) -> Reason1:
-        """Reason1."""
-        return Reason1.load(self._part(self._weights.text_encoder), device, compute_type(device))
+    def text_encoder(self, device: torch.device) -> Reason1 | T5:
+        """Reason1 or T5."""
+        encoder = Reason1 if self._weights.reads_text_with == "reason1" else T5
+        return encoder.load(self._part(self._weights.text_encoder), device, compute_type(device))
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """SigLIP2's vision half."""
+        if self._weights.style_encoder is None:
+            raise WeightsError("this model takes no style image: remove it from the row")
         return StyleEncoder.load(self._part(self._weights.style_encoder), device, dtype)
 
     def sha256(self, name: str) -> str:
@@ -82,12 +88,13 @@ class PublishedParts:
             list(self._single.values()) if name == SEVERAL_CONTROLS else [self._part(self._weights.networks[name])]
         )
         files = [file for part in (*networks, self._part(self._weights.autoencoder)) for file in _files(part)]
-        return files_sha256(self._folder, sorted(files))
+        return files_sha256({file.relative_to(self._folder).as_posix(): file for file in files})
 
     def _checkpoint(self, name: str) -> Checkpoint:
         if name == SEVERAL_CONTROLS:
             return assemble_multi_control(self._single)
-        return read_checkpoint(self._part(self._weights.networks[name]), control=name)
+        control = None if name == BASE else name
+        return read_checkpoint(self._part(self._weights.networks[name]), control=control)
 
     @cached_property
     def _single(self) -> dict[str, Path]:

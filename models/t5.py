@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import T5EncoderModel, T5TokenizerFast
 
 from airshower.models.pretrained import check_kind, load_part, load_tokenizer
+from airshower.models.text_projection import Projection
 
 TOKENS = 512  # the length that the networks were trained with
 
@@ -51,6 +52,8 @@ class T5:
         hidden_BMD = self.model(input_ids=tokens_M[None].to(device), attention_mask=mask_M[None]).last_hidden_state
         return hidden_BMD[0].masked_fill(mask_M[:, None] == 0, 0.0)  # not a product: 0 * nan would stay
 
-    def encode(self, prompt: str) -> Tensor:
-        """The embedding (512, D) of one prompt, on the model's device."""
+    def encode(self, prompt: str, projection: Projection | None = None) -> Tensor:
+        """The embedding (512, D) of one prompt, on the model's device; networks that read T5 have no projection."""
+        if projection is not None:
+            raise ValueError("T5's states are attended to as they are: this network projects them, so it reads others")
         return self.hidden(*self.tokens(prompt))

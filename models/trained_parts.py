@@ -16,14 +16,17 @@ _NETWORK = "transformer"
 
 
 class TrainedParts:
-    """A folder with `transformer/`, `autoencoder/` and `text_encoder/`."""
+    """A folder with `transformer/` and `text_encoder/`, and the folder of the autoencoder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, autoencoder: Path) -> None:
         self._folder = folder
+        self._autoencoder = autoencoder
 
     def require(self) -> None:
         """Raises WeightsError unless every part has its folder."""
-        missing = [part for part in ("autoencoder", "text_encoder", _NETWORK) if not (self._folder / part).is_dir()]
+        missing = [part for part in ("text_encoder", _NETWORK) if not (self._folder / part).is_dir()]
+        if not self._autoencoder.is_dir():
+            missing.insert(0, "autoencoder")
         if missing:
             raise WeightsError(
                 f"{self._folder}: no {', '.join(missing)} folder here: name a folder that holds a whole model"
@@ -48,7 +51,7 @@ class TrainedParts:
     def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
         """From a diffusers folder."""
         self.require()
-        return VideoAutoencoder.load(self._folder / "autoencoder", device, dtype)
+        return VideoAutoencoder.load(self._autoencoder, device, dtype)
 
     def text_encoder(self, device: torch.device) -> WordEncoder:
         """From a transformers folder."""
@@ -61,4 +64,6 @@ class TrainedParts:
 
     def sha256(self, name: str) -> str:
         """Over all weight files."""
-        return files_sha256(self._folder, sorted(self._folder.rglob("*.safetensors")))
+        parts = (self._folder / _NETWORK, self._folder / "text_encoder", self._autoencoder)
+        files = [file for part in parts for file in part.rglob("*.safetensors")]
+        return files_sha256({f"{file.parent.name}/{file.name}": file for file in files})

@@ -126,15 +126,20 @@ class TransferModel:
         return self.autoencoder.encode(to_tensor(frames, self.device))
 
     def _controls(self, inputs: ChunkInputs, shape: tuple[int, ...]) -> dict[str, ControlInput]:
-        """Latents and weights per control. A black control steers nothing: its branch is left out (reference)."""
+        """Latents and weights per control.
+
+        A black control is zero in latent space, not what the autoencoder makes of black; a network of several controls
+        leaves such a branch out (reference).
+        """
         weights: Mapping[str, float | Tensor] = inputs.weights
         masks = {key: torch.from_numpy(mask[..., 0] > 127).float() for key, mask in inputs.masks.items()}
         if masks_matter(masks):
             patch = self.net.config.patch
             maps = control_weight_maps(masks, inputs.weights, shape[2], shape[3] // patch, shape[4] // patch)
             weights = {key: weight_map.to(self.device) for key, weight_map in maps.items()}
+        black = torch.zeros(shape, device=self.device)
         return {
-            key: ControlInput(self._latents(frames), weights[key])
+            key: ControlInput(self._latents(frames) if frames.any() else black, weights[key])
             for key, frames in inputs.controls.items()
-            if frames.any()
+            if frames.any() or len(self.net.branches) == 1
         }

@@ -7,7 +7,7 @@ A shipped network is a folder with `config.json` (its hyper-parameters) and `mod
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +101,11 @@ def download_hint(name: str, folder: Path) -> str:
     return f"`airshower checkpoint download {name} --to {folder / name}` fetches it"
 
 
-def files_sha256(folder: Path, files: Sequence[Path]) -> str:
-    """SHA-256 over names, as seen from `folder`, and contents."""
+def files_sha256(files: Mapping[str, Path]) -> str:
+    """SHA-256 over files by name, in the order of names: over the names and the contents."""
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode())
+    for name, path in sorted(files.items()):
+        digest.update(name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 24):
                 digest.update(block)

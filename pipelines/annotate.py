@@ -15,7 +15,7 @@ import numpy as np
 
 from airshower.cluster.packing import pack_frames
 from airshower.configs.annotators import DEPTH, DETECTOR, TRACKER
-from airshower.configs.messages import PreparedClip
+from airshower.configs.messages import PreparedClip, Row
 from airshower.configs.sizes import Size
 from airshower.configs.spec import ClipSpec, Control
 from airshower.pipelines.media import read_video
@@ -32,6 +32,13 @@ class AnnotatorLike(Protocol):
     def segmentation(self, frames: np.ndarray, words: str) -> np.ndarray: ...
 
     def sha256(self, name: str) -> str: ...
+
+
+def annotate_row(row: Row, annotator: AnnotatorLike) -> Row:
+    """Adds to a prepared row what its spec leaves to annotators; raises what `annotate_clip` does."""
+    if not isinstance(row.spec, ClipSpec) or not isinstance(row.prepared, PreparedClip):
+        raise ValueError(f"row {row.name}: reached annotate without a prepared clip: this is a bug in the graph")
+    return replace(row, prepared=annotate_clip(row.spec, row.prompt, row.prepared, annotator))
 
 
 def annotate_clip(spec: ClipSpec, prompt: str, prepared: PreparedClip, annotator: AnnotatorLike) -> PreparedClip:

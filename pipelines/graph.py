@@ -12,9 +12,9 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 
-from airshower.configs.messages import PreparedClip, Row
+from airshower.configs.messages import PreparedClip, PreparedViews, Row
 from airshower.configs.presets import ModelPreset
-from airshower.configs.spec import ClipSpec
+from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.annotate import AnnotatorLike
 from airshower.pipelines.monitor import Reporter
 from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, Pools
@@ -38,7 +38,7 @@ _TASKS_IN_FLIGHT = 2
 class GraphParts:
     """What the stages call; every part travels to the workers in a pickle. The loaders run there, once per actor."""
 
-    prepare: Callable[[ClipSpec], PreparedClip]
+    prepare: Callable[[AnySpec], PreparedClip | PreparedViews]
     load_annotator: Callable[[], AnnotatorLike]
     load_text_encoder: Callable[[], TextEncoderLike]
     load_replica: Callable[[], ReplicaLike]
@@ -101,10 +101,10 @@ def build_graph(rows: Sequence[Row], parts: GraphParts, pools: Pools, reporter: 
 # The imports below stay inside: only workers load torch, FFmpeg and OpenCV; the driver stays small and starts fast.
 
 
-def _prepare(spec: ClipSpec) -> PreparedClip:
-    from airshower.pipelines.prepare import prepare_clip
+def _prepare(spec: AnySpec) -> PreparedClip | PreparedViews:
+    from airshower.pipelines.prepare_row import prepare_row
 
-    return prepare_clip(spec)
+    return prepare_row(spec)
 
 
 def _load_annotator(folder: str | None, device: str) -> AnnotatorLike:

@@ -68,7 +68,7 @@ def entry_of(row: Row) -> ManifestEntry:
     if row.error is not None or row.generated is None or row.prepared is None:
         return entry
     clip = row.generated.frames
-    made = {"frames": clip.frames, "height": clip.height, "width": clip.width, "chunks": row.generated.chunks}
+    made = {"frames": row.prepared.frames, "height": clip.height, "width": clip.width, "chunks": row.generated.chunks}
     paths = {"video": row.outputs["video"], "record": row.outputs["record"]}
     return ManifestEntry(**{**vars(entry), **made, **paths, "fps": row.prepared.fps})
 

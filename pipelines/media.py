@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ from av.video.stream import VideoStream
 from airshower.cluster import storage
 from airshower.configs.sizes import Size
 
+RATE_TOLERANCE = 1e-3  # relative; 24 and 24000/1001 fps go together
 IMAGE_FPS = 24.0  # an image has no rate of its own; 24 is the base rate of the Cosmos family
 
 
@@ -37,10 +39,11 @@ class MediaError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """Decoded frames, uint8 (frames, height, width, 3) RGB, and the size they had in the file."""
+    """Decoded frames, uint8 (frames, height, width, 3) RGB, and the rate and size they had in the file."""
 
     frames: np.ndarray
     fps: float
+    source_fps: float
     source_height: int
     source_width: int
 
@@ -49,24 +52,30 @@ def read_video(
     path: str,
     *,
     max_frames: int | None = None,
+    fps: float | None = None,
     fit: Callable[[int, int], Size] | None = None,
     interpolation: int = cv2.INTER_AREA,
+    resize: Callable[[np.ndarray, Size], np.ndarray] | None = None,
 ) -> Video:
-    """Reads a video, or an image as a video of one frame; only the first `max_frames` are decoded.
+    """Reads a video, or an image as a video of one frame; decoding ends with the first `max_frames`.
 
-    `fit` tells the wanted size from the file's height and width: frames are resized one by one while they are decoded,
-    so memory holds the resized clip only. Raises MediaError for an empty, unreadable or truncated file, OSError for one
-    that is missing or can't be reached; both are one line that names the path.
+    `fps` asks for another rate, of which the file's must be a whole multiple: frames in between are left out. `fit`
+    tells the wanted size from the file's height and width: frames are resized one by one while they are decoded, with
+    OpenCV's `interpolation` or by `resize`, so memory holds the resized clip only. Raises MediaError for an empty,
+    unreadable or truncated file, OSError for one that is missing or can't be reached; both are one line that names the
+    path.
     """
     with _opened(path) as container:
         stream = _video_stream(container, path)
-        decoded = islice(_decoded(container, stream, path), max_frames)
+        rate = _frames_per_second(container, stream, path)
+        every = 1 if fps is None else _every(rate, fps, path)
+        decoded = islice(islice(_decoded(container, stream, path), 0, None, every), max_frames)
         first = next(decoded)
         height, width = first.shape[:2]
         size = fit(height, width) if fit else Size(height, width)
-        frames = [_resized(frame, size, interpolation) for frame in chain([first], decoded)]
-        fps = _frames_per_second(container, stream, path)
-    return Video(frames=np.stack(frames), fps=fps, source_height=height, source_width=width)
+        resize = resize or partial(_resized, interpolation=interpolation)
+        frames = [resize(frame, size) for frame in chain([first], decoded)]
+    return Video(frames=np.stack(frames), fps=rate / every, source_fps=rate, source_height=height, source_width=width)
 
 
 def write_video(target: str | os.PathLike[str] | IO[bytes], frames: np.ndarray, fps: float, *, crf: int = 16) -> None:
@@ -182,6 +191,16 @@ def _frames_per_second(container: InputContainer, stream: VideoStream, path: str
     if not stream.average_rate:
         raise MediaError(f"{path}: no frame rate in it: encode it again with one")
     return float(stream.average_rate)
+
+
+def _every(rate: float, wanted: float, path: str) -> int:
+    """Every how many frames of a file of one rate make another."""
+    every = round(rate / wanted)
+    if every < 1 or abs(rate - every * wanted) > RATE_TOLERANCE * rate:
+        raise MediaError(
+            f"{path}: runs at {rate:g} fps, which is no whole multiple of {wanted:g}: set fps, or encode it again"
+        )
+    return every
 
 
 def _check_encodable(frames: np.ndarray, fps: float) -> None:

@@ -5,8 +5,7 @@ resolution's table, a direct resize without cropping, and edges and blur compute
 does not fit together is an error that names the field. Chunks are cut and padded by the replica, not here.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +17,8 @@ from airshower.configs.messages import PackedFrames, PreparedClip
 from airshower.configs.sizes import Size, nearest_size
 from airshower.configs.spec import ClipSpec, Control, ControlSpec, EdgeSpec, VisSpec
 from airshower.models.control_maps import edge_map, vis_map
-from airshower.pipelines.media import MediaError, Video, read_video
+from airshower.pipelines.media import RATE_TOLERANCE, MediaError, Video, read_video
+from airshower.pipelines.named_errors import named
 from airshower.pipelines.region_masks import MASK_THRESHOLD, read_region_mask
 
 CONTROL_INTERPOLATION: dict[Control, int] = {
@@ -27,7 +27,6 @@ CONTROL_INTERPOLATION: dict[Control, int] = {
     "depth": cv2.INTER_LINEAR,
     "seg": cv2.INTER_NEAREST,
 }
-RATE_TOLERANCE = 1e-3  # relative; 24 and 24000/1001 fps go together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +132,7 @@ def _style_image(spec: ClipSpec, leader: Video) -> PackedFrames | None:
 def _guided_region(spec: ClipSpec, clip: _Clip) -> PackedFrames | None:
     if spec.guided_generation_mask is None:
         return None
-    with _named("guided_generation_mask"):
+    with named("guided_generation_mask"):
         mask_FHW = read_region_mask(
             spec.guided_generation_mask,
             frames=clip.frames,
@@ -161,16 +160,5 @@ def _read_follower(field: str, path: str, clip: _Clip, interpolation: int) -> np
 
 
 def _read(field: str, path: str, max_frames: int | None, fit: Callable[[int, int], Size], interpolation: int) -> Video:
-    with _named(field):
+    with named(field):
         return read_video(path, max_frames=max_frames, fit=fit, interpolation=interpolation)
-
-
-@contextmanager
-def _named(field: str) -> Iterator[None]:
-    """Puts the field in front of what goes wrong with its file."""
-    try:
-        yield
-    except MediaError as error:
-        raise MediaError(f"{field}: {error}") from error
-    except OSError as error:
-        raise type(error)(f"{field}: {error}") from error

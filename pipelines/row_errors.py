@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from airshower.configs.spec import CONTROLS, fields_of
+from airshower.configs.row_formats import OBJECTS, fields_of
 
 _SHOWN_ERRORS = 3
 _SHOWN_CHARACTERS = 60
@@ -38,8 +38,11 @@ def unknown_field(name: str) -> str:
     """That there is no field of that (dotted) name, with the name that was probably meant."""
     control, dot, key = name.rpartition(".")
     known = [f"{control}{dot}{field}" for field in fields_of(control or None)]
-    known += [f"{control}.{field}" for control in CONTROLS for field in fields_of(control)] if not dot else []
-    close = [field for field in known if field.endswith(f".{key}")] or difflib.get_close_matches(name, known, n=1)
+    known += [f"{control}.{field}" for control in OBJECTS for field in fields_of(control)] if not dot else []
+    nested = [field for field in known if field.endswith(f".{key}")]
+    if name in known and not nested:
+        return f"{name!r} is not a field of this kind of row (one camera and several differ): remove it"
+    close = nested or difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else "remove it (`airshower spec schema` lists the fields)"
     return f"{name!r} is not a field: {remedy}"
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from airshower.cluster import storage
-from airshower.configs.spec import field_type
+from airshower.configs.row_formats import field_type
 from airshower.pipelines.jsonc import parse_jsonc
 
 _ENDINGS = (".json", ".jsonc", ".jsonl", ".ndjson", ".csv", ".parquet")

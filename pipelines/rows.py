@@ -16,27 +16,31 @@ from pydantic import ValidationError
 
 from airshower.cluster import storage
 from airshower.configs.messages import Row, RowError
-from airshower.configs.presets import ModelPreset
-from airshower.configs.spec import CONTROL_PATH_FIELDS, CONTROLS, PATH_FIELDS, ClipSpec, field_type
+from airshower.configs.presets import PRESETS, ModelPreset
+from airshower.configs.row_formats import OBJECTS, PATH_FIELDS, AnySpec, default_model, field_type, spec_of
 from airshower.pipelines.jsonc import parse_jsonc
 from airshower.pipelines.row_errors import describe, unknown_field
 from airshower.pipelines.row_files import Draft, InputError, read_drafts, spec_files, stem, typed
 
 _CHECKERS = 16  # threads; they wait for storage
+_FOLDERS_TOO = ("guided_generation_mask",)
 _PAIRS = (("prompt", "prompt_path"), ("mask_path", "mask_prompt"), ("control_path", "control_prompt"))
 _EITHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}  # a setting that is given ends the other
 
 
-def read_rows(sources: Sequence[str], *, overrides: Mapping[str, Any], preset: ModelPreset) -> list[Row]:
+def read_rows(
+    sources: Sequence[str], *, overrides: Mapping[str, Any], preset: ModelPreset | None, annotators: str | None = None
+) -> list[Row]:
     """The rows of all sources, in order; those that can't run have no spec and an error.
 
     `overrides` maps fields to values (dotted for a field of a control, None for not given) that win over every row;
-    their paths are seen from the working directory. Raises InputError when an override is no field, a source does not
-    exist or there is no row at all.
+    their paths are seen from the working directory. Without `preset` each row is for the tiny model of its kind.
+    `annotators` is a folder of them, for models that come without. Raises InputError when an override is no field, a
+    source does not exist or there is no row at all.
     """
     settings = _settings(overrides)
     drafts = _drafts(sources)
-    reader = _Reader(settings=settings, preset=preset)
+    reader = _Reader(settings=settings, preset=preset, annotators=annotators)
     with ThreadPoolExecutor(_CHECKERS) as pool:
         rows = list(pool.map(reader.row, range(len(drafts)), drafts))
     return _without_clashes(rows)
@@ -54,12 +58,25 @@ def output_folder(rows: Sequence[Row], given: str | None) -> str:
     return folders[0]
 
 
+def model_of(rows: Sequence[Row]) -> ModelPreset:
+    """The model that all rows are for; raises InputError where they are for several."""
+    models: dict[str, Row] = {}
+    for row in rows:
+        if row.model:
+            models.setdefault(row.model, row)
+    if len(models) > 1:
+        wanted = ", ".join(f"{row.name} {name}" for name, row in models.items())
+        raise InputError(f"rows are for different models ({wanted}): give those of one camera and of several apart")
+    return PRESETS[next(iter(models), default_model({}))]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Reader:
     """Turns drafts into rows; asks storage once per file, however many rows name it."""
 
     settings: Mapping[str, Any]
-    preset: ModelPreset
+    preset: ModelPreset | None
+    annotators: str | None
     size_bytes: Callable[[str], int] = field(default_factory=lambda: cache(storage.size_bytes))
     text: Callable[[str], str] = field(default_factory=lambda: cache(_prompt_text))
 
@@ -71,9 +88,11 @@ class _Reader:
                 raise InputError(draft.error)
             fields = self._fields(draft)
             name = str(fields["name"])
-            spec = ClipSpec.model_validate(fields).resolved(self.preset)
+            model = self.preset or PRESETS[default_model(fields)]
+            spec = spec_of(fields).resolved(model.with_annotators(self.annotators))
             self._check_files(spec)
-            return Row(index=index, name=name, source=draft.source, spec=spec, prompt=self._prompt(spec))
+            prompt = self._prompt(spec)
+            return Row(index=index, name=name, source=draft.source, spec=spec, model=model.name, prompt=prompt)
         except ValidationError as error:
             failure = RowError(stage="read", type="InputError", message=describe(error, self.settings))
         except (ValueError, OSError) as error:
@@ -97,16 +116,13 @@ class _Reader:
                 target.pop(_EITHER[key], None)
         return fields
 
-    def _check_files(self, spec: ClipSpec) -> None:
-        paths = {name: getattr(spec, name) for name in ("prompt_path", "video_path", "image_context_path")}
-        for key, control in spec.controls.items():
-            paths |= {f"{key}.{name}": getattr(control, name) for name in CONTROL_PATH_FIELDS}
-        for name, path in paths.items():
-            if path is not None:
+    def _check_files(self, spec: AnySpec) -> None:
+        for name, path in spec.files().items():
+            if name in _FOLDERS_TOO:
+                if not storage.exists(path):
+                    raise FileNotFoundError(f"{name}: {path} does not exist: fix the path")
+            else:
                 self._check_file(name, path)
-        mask = spec.guided_generation_mask
-        if mask is not None and not storage.exists(mask):  # a file or a folder
-            raise FileNotFoundError(f"guided_generation_mask: {mask} does not exist: fix the path")
 
     def _check_file(self, name: str, path: str) -> None:
         try:
@@ -119,7 +135,7 @@ class _Reader:
         if size == 0:
             raise ValueError(f"{name}: {path} is empty (0 bytes): write or copy it again")
 
-    def _prompt(self, spec: ClipSpec) -> str:
+    def _prompt(self, spec: AnySpec) -> str:
         if spec.prompt_path is not None:
             return self.text(spec.prompt_path)
         prompt = spec.prompt or ""
@@ -132,13 +148,14 @@ def _settings(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The overrides that are given, with typed values and full paths."""
     given = {name: value for name, value in overrides.items() if value is not None}
     for name in given:
-        if name == "name" or name in CONTROLS:
+        if name == "name" or name in OBJECTS:
             raise InputError(f"{name} can't be set for all rows: set it in each row")
         if field_type(name) is None:
             raise InputError(f"setting {unknown_field(name)}")
     values = {name: typed(name, value) if isinstance(value, str) else value for name, value in given.items()}
-    paths = {*PATH_FIELDS, *CONTROL_PATH_FIELDS}
-    return {name: storage.absolute(v) if name.rpartition(".")[2] in paths and v else v for name, v in values.items()}
+    return {
+        name: storage.absolute(v) if name.rpartition(".")[2] in PATH_FIELDS and v else v for name, v in values.items()
+    }
 
 
 def _drafts(sources: Sequence[str]) -> list[Draft]:
@@ -168,12 +185,10 @@ def _prompt_file(draft: Draft) -> str | None:
 def _with_full_paths(fields: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """A copy of the fields in which relative paths start at `folder`; values that are no text stay as they are."""
     full: dict[str, Any] = {
-        name: storage.join(folder, value)
-        if name in (*PATH_FIELDS, *CONTROL_PATH_FIELDS) and isinstance(value, str) and value
-        else value
+        name: storage.join(folder, value) if name in PATH_FIELDS and isinstance(value, str) and value else value
         for name, value in fields.items()
     }
-    for key in CONTROLS:
+    for key in OBJECTS:
         if isinstance(full.get(key), dict):
             full[key] = _with_full_paths(full[key], folder)
     return full
@@ -199,7 +214,7 @@ def _without_clashes(rows: Sequence[Row]) -> list[Row]:
     owners: dict[str, Row] = {}
     checked = []
     for row in rows:
-        stems = _stems(row)
+        stems = () if row.spec is None else row.spec.video_stems()
         owner = next((owners[taken] for taken in stems if taken in owners), None)
         if owner is None:
             owners |= dict.fromkeys(stems, row)
@@ -207,14 +222,6 @@ def _without_clashes(rows: Sequence[Row]) -> list[Row]:
         else:
             checked.append(replace(row, spec=None, error=_clash(row, owner)))
     return checked
-
-
-def _stems(row: Row) -> list[str]:
-    """The stems of all videos that a row may write."""
-    if row.spec is None:
-        return []
-    controls = [f"{row.name}_control_{key}" for key in row.spec.controls]
-    return [row.name, f"{row.name}_input", *controls, *(f"{row.name}_mask_{key}" for key in row.spec.mask_prompts)]
 
 
 def _clash(row: Row, owner: Row) -> RowError:

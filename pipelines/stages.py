@@ -17,9 +17,10 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from airshower.actors.device_fault import is_device_fault
-from airshower.configs.messages import GeneratedClip, PreparedClip, Row, TextEmbedding
-from airshower.configs.spec import ClipSpec
-from airshower.pipelines.annotate import AnnotatorLike, annotate_clip
+from airshower.actors.row_texts import row_texts
+from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
+from airshower.configs.row_formats import AnySpec
+from airshower.pipelines.annotate import AnnotatorLike, annotate_row
 from airshower.pipelines.events import StageFinished
 from airshower.pipelines.manifest import entry_of
 from airshower.pipelines.monitor import Reporter
@@ -46,8 +47,8 @@ class ReplicaLike(Protocol):
 
     def generate(
         self,
-        spec: ClipSpec,
-        prepared: PreparedClip,
+        spec: AnySpec,
+        prepared: PreparedClip | PreparedViews,
         text: TextEmbedding,
         negative_text: TextEmbedding,
         on_progress: Callable[[float], None] | None = None,
@@ -70,7 +71,9 @@ def rows_of(table: pa.Table) -> list:
     return [pickle.loads(value.as_buffer()) for value in table.column("row")]
 
 
-def prepare_stage(table: pa.Table, *, prepare: Callable[[ClipSpec], PreparedClip], reporter: Reporter) -> pa.Table:
+def prepare_stage(
+    table: pa.Table, *, prepare: Callable[[AnySpec], PreparedClip | PreparedViews], reporter: Reporter
+) -> pa.Table:
     """Decodes and checks inputs, computes missing controls: adds `prepared`."""
 
     def work(row: Row) -> Row:
@@ -95,9 +98,7 @@ class AnnotateStage:
     def _annotate(self, row: Row) -> Row:
         if isinstance(self._annotator, LoadError):
             raise self._annotator
-        if row.prepared is None:
-            raise ValueError(f"row {row.name}: reached annotate without inputs: this is a bug in the graph")
-        return replace(row, prepared=annotate_clip(_spec(row), row.prompt, row.prepared, self._annotator))
+        return annotate_row(row, self._annotator)
 
 
 class TextStage:
@@ -113,9 +114,7 @@ class TextStage:
     def _encode(self, row: Row) -> Row:
         if isinstance(self._encoder, LoadError):
             raise self._encoder
-        spec, encode = _spec(row), self._encoder.encode
-        controls = tuple(spec.controls)
-        text, negative_text = encode(row.prompt, controls), encode(spec.negative_prompt or "", controls)
+        text, negative_text = row_texts(_spec(row), row.prompt, self._encoder.encode)
         return replace(row, text=text, negative_text=negative_text)
 
 
@@ -195,7 +194,7 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _spec(row: Row) -> ClipSpec:
+def _spec(row: Row) -> AnySpec:
     if row.spec is None:
         raise ValueError(f"row {row.name}: has no spec: rows that can't be read must arrive with their error set")
     return row.spec

@@ -28,7 +28,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 
 from airshower.actors.trainer import MODEL_FOLDER, TrainerSettings, train_rank
-from airshower.configs.training import AutoencoderExperiment, Experiment, TransferExperiment
+from airshower.configs.training import AutoencoderExperiment, Experiment, MultiviewExperiment, TransferExperiment
 from airshower.pipelines.training_data import encode_clips, render_clips
 from airshower.pipelines.world.caption import vocabulary
 
@@ -50,8 +50,13 @@ class TrainSettings:
     checkpoint_every_steps: int = 1_000
 
     def __post_init__(self) -> None:
-        if self.autoencoder is not None and not isinstance(self.experiment, TransferExperiment):
+        if self.autoencoder is not None and isinstance(self.experiment, AutoencoderExperiment):
             raise ValueError(f"{self.experiment.name}: an autoencoder is what it trains: don't name one")
+        if self.autoencoder is None and isinstance(self.experiment, MultiviewExperiment):
+            raise ValueError(
+                f"{self.experiment.name}: trains no autoencoder of its own: name one with --autoencoder, such as "
+                "models/shipped/tiny-transfer/autoencoder"
+            )
 
     @property
     def rendered_clips(self) -> Path:
@@ -80,7 +85,6 @@ TrainEvent = ClipsPrepared | StepsTrained
 
 def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
     """Trains to the end and returns the model folder; raises RuntimeError when a rank fails again and again."""
-    is_transfer = isinstance(settings.experiment, TransferExperiment)
     if isinstance(settings.experiment, TransferExperiment) and settings.autoencoder is None:
         first = _autoencoder_run(settings, settings.experiment.autoencoder)
         settings = replace(settings, autoencoder=train(first, on_event) / "autoencoder")
@@ -88,7 +92,7 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
     rank = TrainerSettings(
         experiment=settings.experiment,
         clips=str(clips),
-        words=tuple(vocabulary()) if is_transfer else (),
+        words=() if isinstance(settings.experiment, AutoencoderExperiment) else tuple(vocabulary()),
         report_every_steps=settings.report_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
         threads=settings.threads,

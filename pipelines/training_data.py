@@ -14,27 +14,20 @@ import torch
 from torch import Tensor
 
 from airshower.actors.clip_encoder import ClipEncoder
-from airshower.configs.training import WorldClips
-from airshower.models.control_maps import edge_map, vis_map
+from airshower.configs.training import RigClips, WorldClips
 from airshower.models.training.clips import has_shard, read_captions, read_shard, shard_names, write_shard
-from airshower.pipelines.world.camera import front_camera
-from airshower.pipelines.world.caption import caption
-from airshower.pipelines.world.controls import depth_control, segmentation_control
-from airshower.pipelines.world.render import render
-from airshower.pipelines.world.scene import sample_scene
+from airshower.pipelines.training_scenes import record
+from airshower.pipelines.world.camera import mirrored_order, seven_camera_rig
 
-CLIPS_PER_SHARD = 8
-MAX_START_S = 6.0  # clips begin anywhere in the first seconds of a scene
-# Mostly the strength people get by default, some of the neighbouring ones.
-STRENGTHS = {"low": 0.15, "medium": 0.7, "high": 0.15}
-
+CLIPS_PER_SHARD = 8  # a rig's clips, seven times as large, have a shard each
 OnClips = Callable[[int], None]
 
 
 def render_clips(clips: WorldClips, folder: Path, *, device: str, workers: int, on_clips: OnClips) -> None:
     """Renders all clips into `folder`, uint8 (F, H, W, 3) per kind; `on_clips` is told how many more are there."""
     seeds = np.arange(clips.seed, clips.seed + clips.clips)
-    shards = [{"seeds": seeds[start : start + CLIPS_PER_SHARD]} for start in range(0, len(seeds), CLIPS_PER_SHARD)]
+    size = 1 if isinstance(clips, RigClips) else CLIPS_PER_SHARD
+    shards = [{"seeds": seeds[start : start + size]} for start in range(0, len(seeds), size)]
     _write_shards(shards, _ShardRenderer, (clips, str(folder), device), device, workers, on_clips)
 
 
@@ -77,34 +70,10 @@ class _ShardRenderer:
         seeds = [int(seed) for seed in shard["seeds"]]
         name = f"clips-{seeds[0]:06d}"
         if not has_shard(self._folder, name):
-            made = [self._render(seed) for seed in seeds]
-            tensors = {kind: torch.stack([videos[kind] for videos, _ in made]) for kind in made[0][0]}
-            write_shard(self._folder, name, tensors, [captions for _, captions in made])
+            made = [record(self._clips, seed, self._device) for seed in seeds]
+            tensors = {kind: torch.stack([one.videos[kind] for one in made]) for kind in made[0].videos}
+            write_shard(self._folder, name, tensors, [one.captions for one in made])
         return {"clips": len(seeds)}
-
-    def _render(self, seed: int) -> tuple[dict[str, Tensor], list[str]]:
-        random, wanted = np.random.RandomState(seed), self._clips
-        scene, start_s = sample_scene(seed), random.uniform(0, MAX_START_S)
-        rendered = render(
-            scene,
-            front_camera(),
-            frames=wanted.frames,
-            fps=wanted.fps,
-            height=wanted.height,
-            width=wanted.width,
-            start_s=start_s,
-            device=self._device,
-        )
-        rgb = rendered.rgb.cpu().numpy()
-        edge, vis = (random.choice(list(STRENGTHS), p=list(STRENGTHS.values())) for _ in range(2))
-        videos = {
-            "video": torch.from_numpy(rgb),
-            "edge": torch.from_numpy(edge_map(rgb, edge)),
-            "vis": torch.from_numpy(vis_map(rgb, vis)),
-            "depth": depth_control(rendered.depth_m).cpu(),
-            "seg": segmentation_control(rendered.segmentation).cpu(),
-        }
-        return videos, [caption(scene, variant, start_s=start_s) for variant in range(wanted.captions)]
 
 
 class _ShardEncoder:
@@ -119,8 +88,13 @@ class _ShardEncoder:
         name = f"{shard['name']}-mirrored" if shard["mirrored"] else shard["name"]
         if not has_shard(self._folder, name):
             clips = read_shard(self._rendered, shard["name"])
-            latents = {
-                kind: self._encoder.encode(video, mirrored=shard["mirrored"]) for kind, video in clips.tensors.items()
-            }
+            latents = {kind: self._encode(video, mirrored=shard["mirrored"]) for kind, video in clips.tensors.items()}
             write_shard(self._folder, name, latents, clips.captions)
         return {"clips": len(read_captions(self._folder, name))}
+
+    def _encode(self, videos: Tensor, *, mirrored: bool) -> Tensor:
+        """Latents of clips (B, F, H, W, 3), or (B, V, F, H, W, 3) of a rig: its cameras change sides in a mirror."""
+        if videos.ndim == 5:
+            return self._encoder.encode(videos, mirrored=mirrored)
+        cameras = mirrored_order(seven_camera_rig()) if mirrored else slice(None)
+        return torch.stack([self._encoder.encode(views[cameras], mirrored=mirrored) for views in videos])

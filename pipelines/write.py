@@ -17,14 +17,15 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 import airshower
 from airshower.cluster.packing import unpack_frames
-from airshower.configs.messages import GeneratedClip, PreparedClip, Row
-from airshower.configs.spec import ClipSpec
+from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row
+from airshower.configs.row_formats import AnySpec, ClipSpec, MultiviewSpec
 from airshower.pipelines.media import write_video
+from airshower.pipelines.shown_clip import Videos, clip_videos
+from airshower.pipelines.shown_views import views_videos
 
 _UNFINISHED = ".*.part"  # what `write_video` and `final_file` write to before they rename
 _REMEDY = "free space there, move what is in the way or give another --output"
@@ -68,17 +69,10 @@ def write_row(row: Row, folder: str) -> Row:
         raise ValueError(f"row {row.name}: reached write without a generated clip: this is a bug in the graph")
     begun_s = time.perf_counter()
     frames = unpack_frames(row.generated.frames)
-    fps = row.prepared.fps
-    videos = {"video": (f"{row.name}.mp4", shown_frames(row.spec, row.prepared, frames))}
-    for key, packed in row.prepared.controls.items():
-        videos[f"control_{key}"] = (f"{row.name}_control_{key}.mp4", unpack_frames(packed))
-    for key in row.spec.mask_prompts:
-        videos[f"mask_{key}"] = (f"{row.name}_mask_{key}.mp4", unpack_frames(row.prepared.masks[key]))
-    if row.prepared.input_frames is not None:
-        videos["input"] = (f"{row.name}_input.mp4", unpack_frames(row.prepared.input_frames))
-    for path, video in videos.values():
-        write_video(Path(folder) / path, video, fps)
-    outputs = {kind: path for kind, (path, _) in videos.items()} | {"record": f"{row.name}.json"}
+    outputs = {"record": f"{row.name}.json"}
+    for kind, (end, video) in _videos(row.spec, row.prepared, frames).items():
+        outputs[kind] = f"{row.name}{end}.mp4"
+        write_video(Path(folder) / outputs[kind], video, row.prepared.fps)
     seconds = {**row.seconds, "write": time.perf_counter() - begun_s, **row.generated.seconds}
     record = record_of(row, row.spec, row.prepared, row.generated, outputs, seconds, frames)
     with final_file(Path(folder) / outputs["record"]) as part:
@@ -86,10 +80,18 @@ def write_row(row: Row, folder: str) -> Row:
     return Row(**{**vars(row), "outputs": outputs})
 
 
+def _videos(spec: AnySpec, prepared: PreparedClip | PreparedViews, frames: np.ndarray) -> Videos:
+    if isinstance(spec, MultiviewSpec) and isinstance(prepared, PreparedViews):
+        return views_videos(spec, prepared, frames)
+    if isinstance(spec, ClipSpec) and isinstance(prepared, PreparedClip):
+        return clip_videos(spec, prepared, frames)
+    raise ValueError(f"{spec.name}: prepared as another kind of row: this is a bug in the graph")
+
+
 def record_of(
     row: Row,
-    spec: ClipSpec,
-    prepared: PreparedClip,
+    spec: AnySpec,
+    prepared: PreparedClip | PreparedViews,
     generated: GeneratedClip,
     outputs: dict[str, str],
     seconds: dict[str, float],
@@ -103,10 +105,11 @@ def record_of(
         "spec": spec.model_dump(mode="json"),
         "prompt": row.prompt,
         "model": generated.model,
-        "annotators": prepared.annotators,
+        "annotators": prepared.annotators if isinstance(prepared, PreparedClip) else {},
         "seed": spec.seed,
         "fps": prepared.fps,
-        "frames": generated.frames.frames,
+        "cameras": list(prepared.cameras) if isinstance(prepared, PreparedViews) else None,
+        "frames": prepared.frames,
         "height": generated.frames.height,
         "width": generated.frames.width,
         "chunks": generated.chunks,
@@ -118,30 +121,11 @@ def record_of(
     }
 
 
-def shown_frames(spec: ClipSpec, prepared: PreparedClip, frames: np.ndarray) -> np.ndarray:
-    """The frames as the row asks to see them: at the input's size, right of the input and the controls."""
-    panels = [frames]
-    if spec.show_control_condition:
-        panels[:0] = [unpack_frames(packed) for packed in prepared.controls.values()]
-    if spec.show_input and prepared.input_frames is not None:
-        panels.insert(0, unpack_frames(prepared.input_frames))
-    if spec.keep_input_resolution:
-        height, width = prepared.input_height // 2 * 2, prepared.input_width // 2 * 2  # h264 wants even sides
-        panels = [_resized(panel, height, width) for panel in panels]
-    return panels[0] if len(panels) == 1 else np.concatenate(panels, axis=2)
-
-
 @cache
 def recorded_versions() -> dict[str, str]:
     """Versions of what a clip depends on, by package name."""
     packages = {name: version(name) for name in _RECORDED_PACKAGES}
     return {"airshower": airshower.__version__, **packages, "python": sys.version.split()[0]}
-
-
-def _resized(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    if frames.shape[1:3] == (height, width):
-        return frames
-    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_LANCZOS4) for frame in frames])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from airshower.configs.spec import CONTROL_PATH_FIELDS, CONTROLS, PATH_FIELDS
+from airshower.configs.row_formats import OBJECTS, PATH_FIELDS
 
 
 class AccessError(ValueError):
@@ -54,10 +54,10 @@ class Access:
 def named_files(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every (field, path or URL) that a spec names, nested ones as `edge.control_path`; other types are left out."""
     yield from _texts(spec, PATH_FIELDS, "")
-    for control in CONTROLS:
-        settings = spec.get(control)
+    for name in OBJECTS:
+        settings = spec.get(name)
         if isinstance(settings, Mapping):
-            yield from _texts(settings, CONTROL_PATH_FIELDS, f"{control}.")
+            yield from _texts(settings, PATH_FIELDS, f"{name}.")
 
 
 def _texts(fields: Mapping[str, Any], names: Sequence[str], prefix: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Command-line flags that override a field of every row, made from the row format itself.
 
-`--seed` is `ClipSpec.seed`, `--edge.control-weight` is `EdgeSpec.control_weight`. A field added to the format is a flag
+`--seed` is a row's `seed`, `--edge.control-weight` its edge's `control_weight`. A field added to the format is a flag
 the same day, with its description, its default and its rules. `output_dir` has no flag, since `--output` is it, nor has
 `name`, which every row must have for itself.
 """
@@ -13,16 +13,20 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import annotated_types
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
-from airshower.configs.spec import CONTROLS, ClipSpec, fields_of
+from airshower.configs.cameras import RIG
+from airshower.configs.multiview_spec import MultiviewSpec
+from airshower.configs.row_formats import fields_of
+from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.pipelines.row_errors import describe
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _SETTINGS_PANEL = "Clip settings (a flag overrides every row)"
+_MULTIVIEW_PANEL = "Rows of several cameras"
 _FLAGLESS = ("name", "output_dir")
 _METAVARS: dict[Any, str | None] = {bool: "", int: "INT", float: "NUM", str: "TEXT"}
 
@@ -82,7 +86,10 @@ class ClipFlag:
 
 
 def clip_flags() -> list[ClipFlag]:
-    """A flag for every field of a row, the controls' fields included, in the order of the row format."""
+    """A flag for every field of a row, the controls' fields included, in the order of the row formats.
+
+    Cameras have none: what differs from camera to camera is for the rows.
+    """
     flags = []
     for name, field in ClipSpec.model_fields.items():
         if name in CONTROLS:
@@ -90,10 +97,19 @@ def clip_flags() -> list[ClipFlag]:
                 ClipFlag(path=(name, inner), field=inner_field, panel=name.capitalize())
                 for inner, inner_field in fields_of(name).items()
             ]
-        elif name not in _FLAGLESS:
-            values = (True, False) if bool in _alternatives(field.annotation) else (None,)
-            flags += [ClipFlag(path=(name,), field=field, panel=_SETTINGS_PANEL, value=value) for value in values]
+        else:
+            flags += _flags_of(name, field, _SETTINGS_PANEL)
+    for name, field in MultiviewSpec.model_fields.items():
+        if name not in (*ClipSpec.model_fields, *RIG):
+            flags += _flags_of(name, field, _MULTIVIEW_PANEL)
     return flags
+
+
+def _flags_of(name: str, field: FieldInfo, panel: str) -> list[ClipFlag]:
+    if name in _FLAGLESS:
+        return []
+    values = (True, False) if bool in _alternatives(field.annotation) else (None,)
+    return [ClipFlag(path=(name,), field=field, panel=panel, value=value) for value in values]
 
 
 def with_clip_flags(command: Command) -> Command:
@@ -124,19 +140,32 @@ def overrides_from(values: Mapping[str, Any]) -> dict[str, Any]:
     return overrides
 
 
+# Rows that are fine otherwise, one of each kind.
+_SAMPLE_ROWS: tuple[tuple[type[BaseModel], dict[str, Any]], ...] = (
+    (ClipSpec, {"name": "clip", "prompt": "words", "video_path": "video.mp4", "edge": {}}),
+    (
+        MultiviewSpec,
+        {"name": "clip", "prompt": "words", "front_wide": {"control_path": "map.mp4", "input_path": "video.mp4"}},
+    ),
+)
+
+
 def _check(flag: ClipFlag, value: object) -> None:
-    """Validates one value by the row format's own rules, inside a row that is fine otherwise."""
-    spec: dict[str, Any] = {"name": "clip", "prompt": "words", "video_path": "video.mp4", "edge": {}}
-    if len(flag.path) == 1:
-        spec[flag.path[0]] = value
-    else:
-        spec[flag.path[0]] = {flag.path[1]: value}
-    try:
-        ClipSpec.model_validate(spec)
-    except ValidationError as error:
-        # rules over several fields are for the rows, which give the others
-        if all(rule["loc"][: len(flag.path)] == flag.path for rule in error.errors()):
-            raise typer.BadParameter(describe(error, {".".join(flag.path)})) from None
+    """Validates one value by the row formats' own rules; a value that any kind of row may have is fine here."""
+    refusals = []
+    for kind, row in _SAMPLE_ROWS:
+        if flag.path[0] not in kind.model_fields:
+            continue
+        inner = row.get(flag.path[0], {})
+        try:
+            kind.model_validate(row | {flag.path[0]: value if len(flag.path) == 1 else inner | {flag.path[1]: value}})
+        except ValidationError as error:
+            # rules over several fields are for the rows, which give the others
+            if all(rule["loc"][: len(flag.path)] == flag.path for rule in error.errors()):
+                refusals.append(error)
+                continue
+        return
+    raise typer.BadParameter(describe(refusals[0], {".".join(flag.path)}))
 
 
 def _alternatives(annotation: object) -> list[Any]:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from airshower.cluster import storage
+from airshower.configs.multiview_spec import HDMAP
 from airshower.configs.spec import CONTROLS
 from airshower.pipelines.events import STAGES
 
@@ -150,13 +151,13 @@ def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[st
         return ()
     outputs = dict(record.get("outputs") or {})
     if entry.get("video"):
-        outputs["video"] = entry["video"]
+        outputs["video"] = outputs.get("grid", entry["video"])
     tiles = []
     if "input" in outputs:
         tiles.append(Tile(kind="input", label="input", note="", url=quote(outputs["input"])))
-    for control in CONTROLS:
+    for control in (*CONTROLS, HDMAP):
         if path := outputs.get(f"control_{control}"):
-            weight = (spec.get(control) or {}).get("control_weight", 1)
+            weight = (spec if control == HDMAP else spec.get(control) or {}).get("control_weight", 1)
             tiles.append(Tile(kind="control", label=control, note=f"weight {weight:g}", url=quote(path)))
         if path := outputs.get(f"mask_{control}"):
             words = (spec.get(control) or {}).get("mask_prompt") or ""

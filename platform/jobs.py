@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
-from airshower.configs.spec import ClipSpec
+from airshower.configs.row_formats import AnySpec
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Video(BaseModel):
     seconds: dict[str, float] = Field(default_factory=dict, description="Time spent, in seconds, by stage")
     frames_sha256: str | None = Field(default=None, description="Of the generated frames (uint8 RGB) before encoding")
     prompt: str = ""
-    spec: ClipSpec = Field(description="The row with every default filled in")
+    spec: AnySpec = Field(description="The row with every default filled in")
     outputs: dict[str, str] = Field(default_factory=dict, description="Result files by kind, once done")
 
     @computed_field  # type: ignore[prop-decorator]

@@ -18,11 +18,11 @@ def prepare_row(row: Row) -> tuple[Row, Row]:
     """The row's outcome without payload, for the runner, and the prepared row, for the replica."""
     begun_s = time.perf_counter()
     try:
-        from airshower.pipelines.prepare import prepare_clip  # not above: the ingress does without torch
+        from airshower.pipelines.prepare_row import prepare_row as prepare  # not above: the ingress does without torch
 
         if row.spec is None:
             raise ValueError(f"{row.name}: only a validated row can be prepared")
-        prepared = prepare_clip(row.spec)
+        prepared = prepare(row.spec)
     except Exception as error:  # noqa: BLE001 - an error is data
         failed = row.failed("prepare", error)
         return failed, failed

@@ -106,7 +106,7 @@ def _reason() -> str:
 def service(settings: ServiceSettings) -> serve.Application:
     """The application to pass to `serve.run(..., name=APP)`; raises ValueError for an unknown model."""
     from airshower.actors.served_replica import ServedReplica  # not above: the ingress does without torch
-    from airshower.pipelines.annotate import annotate_clip
+    from airshower.pipelines.annotate import annotate_row
 
     scaling = AutoscalingConfig(
         min_replicas=settings.min_replicas, max_replicas=settings.max_replicas, target_ongoing_requests=1
@@ -124,7 +124,7 @@ def service(settings: ServiceSettings) -> serve.Application:
         preset(settings.model),
         settings.weights,
         settings.annotators or settings.weights,
-        annotate_clip,
+        annotate_row,
         settings.device,
         settings.stall_timeout_s,
     )

@@ -30,4 +30,5 @@ class AnnotatorFolder:
     def sha256(self, name: str) -> str:
         """Over the weights of one network, as transformers chooses them among the formats that are there."""
         part = self.part(name)
-        return files_sha256(part, sorted(part.glob("*.safetensors")) or sorted(part.glob("pytorch_model*.bin")))
+        files = [*part.glob("*.safetensors")] or [*part.glob("pytorch_model*.bin")]
+        return files_sha256({file.name: file for file in files})

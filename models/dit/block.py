@@ -22,7 +22,7 @@ class Conditions:
 
     emb_BTD: Tensor  # normalised sinusoid of the timestep, float32
     lora_BT3D: Tensor  # additive part of the modulations, float32
-    text_BMC: Tensor  # projected text, one camera after the other
+    text_EMC: Tensor  # projected text; an entry E is a clip or, with cameras, one camera of a clip
     image_BID: Tensor | None  # projected style image
     rope: Rope  # of all tokens, or of one camera's where cameras attend apart
     cameras: Cameras | None
@@ -88,19 +88,17 @@ class Block(nn.Module):
         return self.cross_view_attn.across(self.layer_norm_cross_view_attn(x_BTSD), conditions.cameras)
 
     def _attend_text(self, y_BTSD: Tensor, conditions: Conditions) -> Tensor:
-        cameras = conditions.cameras
-        y, text = y_BTSD, conditions.text_BMC
-        if cameras is not None:
-            y, text = cameras.apart(y), cameras.apart(text)
-        y_BND = y.flatten(1, 2)
+        # Every camera's frames stand together: a reshape takes cameras apart. Only sizes of tensors decide, so that one
+        # compiled graph serves any number of cameras.
+        text_EMC = conditions.text_EMC
+        y_END = y_BTSD.reshape(text_EMC.shape[0], -1, y_BTSD.shape[-1])
         if isinstance(self.cross_attn, ImageCrossAttention):
             if conditions.image_BID is None:
                 raise ValueError("this network attends to an image: give one, zeros for none")
-            attended = self.cross_attn.attend_both(y_BND, text, conditions.image_BID)
+            attended_END = self.cross_attn.attend_both(y_END, text_EMC, conditions.image_BID)
         else:
-            attended = self.cross_attn(y_BND, text)
-        attended = attended.unflatten(1, y.shape[1:3])
-        return attended if cameras is None else cameras.together(attended)
+            attended_END = self.cross_attn(y_END, text_EMC)
+        return attended_END.view_as(y_BTSD)
 
 
 class ControlBlock(Block):

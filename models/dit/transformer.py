@@ -152,7 +152,7 @@ class Transformer(nn.Module):
         return Conditions(
             emb_BTD=self.t_embedding_norm(sinusoid),
             lora_BT3D=self.t_embedder[1](sinusoid),
-            text_BMC=context.text_BMC,
+            text_EMC=context.text_BMC if cameras is None else cameras.apart(context.text_BMC),
             image_BID=context.image_BID,
             rope=rope,
             cameras=cameras,

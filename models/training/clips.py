@@ -31,7 +31,9 @@ def write_shard(folder: Path, name: str, tensors: Mapping[str, Tensor], captions
     """Adds a shard to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({kind: tensor.contiguous() for kind, tensor in tensors.items()}, folder / f"{name}.safetensors")
-    (folder / f"{name}.json").write_text(json.dumps(captions))
+    unfinished = folder / f"{name}.json.part"
+    unfinished.write_text(json.dumps(captions))
+    unfinished.rename(folder / f"{name}.json")
 
 
 def shard_names(folder: Path) -> list[str]:

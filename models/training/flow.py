@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
+from airshower.models.dit.views import Cameras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +21,10 @@ class FlowBatch:
     """Latent clips and what steers them."""
 
     latents_BCTYX: Tensor
-    text_BMC: Tensor  # encoder states, text dropout already applied
+    text_BMC: Tensor  # encoder states, text dropout already applied; one camera after the other
     controls: Mapping[str, ControlInput]
-    given_latent_frames_B: Tensor  # how many latent frames are given, per clip
+    given_latent_frames_B: Tensor  # how many latent frames are given, per clip; of every camera as many
+    cameras: Cameras | None = None
 
 
 def training_timesteps(u: Tensor, shift: float) -> Tensor:
@@ -38,10 +40,11 @@ def flow_loss(net: Transformer, batch: FlowBatch, shift: float, generator: torch
     timesteps = training_timesteps(uniform, shift)
     sigma = (timesteps / 1000).view(-1, 1, 1, 1, 1)
     noise = torch.randn(x0.shape, device=x0.device, generator=generator)
-    frame_index = torch.arange(frames, device=x0.device).view(1, 1, -1, 1, 1)
+    per_camera = frames if batch.cameras is None else frames // len(batch.cameras)
+    frame_index = (torch.arange(frames, device=x0.device) % per_camera).view(1, 1, -1, 1, 1)
     mask = (frame_index < batch.given_latent_frames_B.view(-1, 1, 1, 1, 1)).float()
     mask = mask.expand(-1, -1, -1, *x0.shape[3:])
     noisy = mask * x0 + (1 - mask) * ((1 - sigma) * x0 + sigma * noise)
-    context = Context(text_BMC=net.project_text(batch.text_BMC))
+    context = Context(text_BMC=net.project_text(batch.text_BMC), cameras=batch.cameras)
     velocity = net(noisy, timesteps[:, None], context, mask, batch.controls)
     return ((1 - mask) * (velocity.float() - (noise - x0))).square().mean()

@@ -5,7 +5,8 @@ right, y down, z along the optical axis. Angles are in degrees, positive yaw tur
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -56,3 +57,21 @@ def seven_camera_rig() -> dict[str, Camera]:
         Camera(name="front_tele", fov_deg=30, position_m=(1.2, 0.0, 1.5)),
     )
     return {camera.name: camera for camera in cameras}
+
+
+def mirrored_order(rig: Mapping[str, Camera]) -> list[int]:
+    """For every camera of a rig that is the same left and right, which one's mirrored pictures it would take.
+
+    Raises ValueError when a camera has no counterpart.
+    """
+    cameras = list(rig.values())
+    order = []
+    for camera in cameras:
+        x, y, z = camera.position_m
+        yaw = -camera.yaw_deg if abs(camera.yaw_deg) < 180 else camera.yaw_deg
+        twin = replace(camera, position_m=(x, -y, z), yaw_deg=yaw)
+        found = [number for number, other in enumerate(cameras) if replace(other, name=camera.name) == twin]
+        if not found:
+            raise ValueError(f"camera {camera.name!r}: the rig has none that mirrors it")
+        order.append(found[0])
+    return order

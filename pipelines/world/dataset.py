@@ -1,9 +1,9 @@
 """Write sample-world clips to disk: videos of every buffer, camera parameters, light, and a row to generate from.
 
 Layout with one view: DIR/NAME/{rgb,depth,seg,edge,normal,base_colour,roughness,metallic,hdmap}.mp4, environment.npz,
-cameras.json, and DIR/NAME.json in the public Transfer2.5 fields. With several views the videos move to DIR/NAME/VIEW/
-and every view gets its own DIR/NAME_VIEW.json. Depth is also kept in metres (depth.npz). Existing files are
-overwritten.
+cameras.json, and DIR/NAME.json in the public Transfer2.5 fields. With several views the videos move to DIR/NAME/VIEW/,
+every view gets its own DIR/NAME_VIEW.json, and DIR/multiview/NAME.json asks for all of them together. Depth is also
+kept in metres (depth.npz). Existing files are overwritten.
 """
 
 import json
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from airshower.configs.cameras import RIG
 from airshower.models.control_maps import edge_map
 from airshower.pipelines.media import write_video
 from airshower.pipelines.world.camera import Camera, front_camera, seven_camera_rig
@@ -101,6 +102,15 @@ def row_spec(name: str, prompt: str, folder: str) -> dict[str, object]:
     }
 
 
+def multiview_row_spec(name: str, prompt: str, views: Sequence[str], fps: float) -> dict[str, object]:
+    """A row of several cameras in the public multiview fields, with paths relative to DIR/multiview."""
+    cameras = {
+        view: {"control_path": f"../{name}/{view}/hdmap.mp4", "input_path": f"../{name}/{view}/rgb.mp4"}
+        for view in views
+    }
+    return {"name": name, "prompt": prompt, "fps": fps, "num_conditional_frames": 0, **cameras}
+
+
 def _cameras(views: Sequence[str]) -> dict[str, Camera]:
     known = {"front": front_camera(), **seven_camera_rig()}
     unknown = [view for view in views if view not in known]
@@ -155,5 +165,13 @@ def _write_clip(
         folder = name if alone else f"{name}/{view}"
         _write_view(root / folder, scene, camera, shape, device)
         row_name = name if alone else f"{name}_{view}"
-        row = row_spec(row_name, caption(scene), folder)
-        (root / f"{row_name}.json").write_text(json.dumps(row, indent=2) + "\n")
+        _write_json(root / f"{row_name}.json", row_spec(row_name, caption(scene), folder))
+    together = [view for view in cameras if view in RIG]
+    if len(together) > 1:
+        row = multiview_row_spec(name, caption(scene), together, shape.fps)
+        _write_json(root / "multiview" / f"{name}.json", row)
+
+
+def _write_json(path: Path, value: dict[str, object]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n")

@@ -58,14 +58,24 @@ class _Canvas:
     def line(self, points_m: np.ndarray, colour: Colour, *, closed: bool = False) -> None:
         """Draw a polyline, each segment clipped at the near plane and dimmed by its distance."""
         seen = self.to_camera(points_m)
-        for begin, end in zip(seen, np.roll(seen, -1, axis=0) if closed else seen[1:], strict=False):
-            if max(begin[2], end[2]) <= NEAR_M:
-                continue
-            segment = _in_front(np.stack([begin, end]))
-            shade = _dimmed(colour, float(segment[:, 2].mean()))
-            cv2.polylines(
-                self.picture, [self.pixels(segment)], False, shade, self.thickness, cv2.LINE_AA, SUBPIXEL_BITS
-            )
+        if seen[:, 2].max() <= NEAR_M:
+            return
+        begin, end = (seen, np.roll(seen, -1, axis=0)) if closed else (seen[:-1], seen[1:])
+        in_sight = np.maximum(begin[:, 2], end[:, 2]) > NEAR_M
+        segments = _in_front(begin[in_sight], end[in_sight])
+        pixels = self.pixels(segments.reshape(-1, 3)).reshape(-1, 2, 2)
+        in_picture = self._may_touch(pixels)
+        depths_m = segments[in_picture, :, 2].mean(1)
+        for ends, depth_m in zip(pixels[in_picture], depths_m.tolist(), strict=True):
+            shade = _dimmed(colour, depth_m)
+            cv2.polylines(self.picture, [ends], False, shade, self.thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+
+    def _may_touch(self, pixels: np.ndarray) -> np.ndarray:
+        """Which segments (N, 2, 2), in fixed-point pixels, don't lie wholly on one side of the picture."""
+        margin = self.thickness + 2
+        size = np.array([self.picture.shape[1], self.picture.shape[0]])
+        low, high = -margin * (1 << SUBPIXEL_BITS), (size + margin) * (1 << SUBPIXEL_BITS)
+        return ((pixels.max(1) > low) & (pixels.min(1) < high)).all(1)
 
     def fill(self, points_m: np.ndarray, colour: Colour) -> None:
         """Fill a convex polygon, clipped at the near plane and dimmed by its distance."""
@@ -80,13 +90,15 @@ def _dimmed(colour: Colour, depth_m: float) -> Colour:
     return (int(colour[0] * share), int(colour[1] * share), int(colour[2] * share))
 
 
-def _in_front(segment: np.ndarray) -> np.ndarray:
-    """Move an end of a segment (2, 3) that lies behind the near plane onto it."""
+def _in_front(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Segments (N, 2, 3) from their ends (N, 3); an end behind the near plane is moved onto it."""
+    segments = np.stack([begin, end], axis=1)
     for near, far in ((0, 1), (1, 0)):
-        if segment[near, 2] < NEAR_M:
-            share = (NEAR_M - segment[near, 2]) / (segment[far, 2] - segment[near, 2])
-            segment[near] += share * (segment[far] - segment[near])
-    return segment
+        behind = segments[:, near, 2] < NEAR_M
+        inside, outside = segments[behind, far], segments[behind, near]
+        share = (NEAR_M - outside[:, 2:]) / (inside[:, 2:] - outside[:, 2:])
+        segments[behind, near] = outside + share * (inside - outside)
+    return segments
 
 
 def _clip_polygon(points: np.ndarray) -> np.ndarray:
@@ -155,6 +167,8 @@ def _box(pose: tuple[float, float, float], size_m: tuple[float, float, float], b
 
 def _draw_box(canvas: _Canvas, corners: np.ndarray, colour: Colour) -> None:
     """Fill the faces that look at the camera, far ones first, and outline them."""
+    if canvas.to_camera(corners)[:, 2].max() <= NEAR_M:
+        return
     centre = corners.mean(0)
     faces = []
     for face, shade in zip(FACES, FACE_SHADES, strict=True):
@@ -170,15 +184,13 @@ def _draw_box(canvas: _Canvas, corners: np.ndarray, colour: Colour) -> None:
 
 def _draw_bodies(canvas: _Canvas, scene: Scene, poses: Poses, frame: int) -> None:
     """Draw poles, people and vehicles, farthest first."""
-    order = []
-    for row, body in enumerate(scene.bodies):
-        place = np.array([float(poses.x_m[frame, row]), float(poses.y_m[frame, row]), 0.0])
-        away = float(np.linalg.norm((place - canvas.origin)[:2]))
-        if away < SIGHT_M and body.kind in (*SIZE_M, "lamp", "signal", "pedestrian"):
-            order.append((away, row))
-    for _, row in sorted(order, reverse=True):
+    x_m, y_m, heading_rad = (value[frame].numpy() for value in (poses.x_m, poses.y_m, poses.heading_rad))
+    away_m = np.hypot(x_m - canvas.origin[0], y_m - canvas.origin[1])
+    for row in np.argsort(-away_m):
         body = scene.bodies[row]
-        x, y, heading = (float(value[frame, row]) for value in (poses.x_m, poses.y_m, poses.heading_rad))
+        if away_m[row] >= SIGHT_M or body.kind not in (*SIZE_M, "lamp", "signal", "pedestrian"):
+            continue
+        x, y, heading = float(x_m[row]), float(y_m[row]), float(heading_rad[row])
         if body.kind in SIZE_M:
             _draw_box(canvas, _box((x, y, heading), SIZE_M[body.kind]), VEHICLE)
         elif body.kind == "pedestrian":

@@ -45,8 +45,14 @@ def generate(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Model preset: {', '.join(PRESETS)}", rich_help_panel=_PANEL)
-    ] = "tiny-transfer",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Model preset: {', '.join(PRESETS)}; default: the tiny one for the rows' kind, one camera or several",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -96,17 +102,18 @@ def generate(
     the call was wrong.
     """
     overrides = overrides_from(clip)
-    chosen = preset(model).with_annotators(annotators)
+    named = None if model is None else preset(model)
 
     from airshower.models.annotators.folder import AnnotatorFolder
     from airshower.models.model_parts import open_parts
     from airshower.pipelines.generate import GenerateSettings, RunError
     from airshower.pipelines.generate import generate as run
-    from airshower.pipelines.rows import output_folder, read_rows
+    from airshower.pipelines.rows import model_of, output_folder, read_rows
     from airshower.platform.gallery import write_gallery
 
     AnnotatorFolder(annotators).require()
-    rows = read_rows(specs, overrides=overrides, preset=chosen)
+    rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
+    chosen = named or model_of(rows)
     folder = output_folder(rows, output)
     if any(row.error is None for row in rows):
         open_parts(chosen, weights).require()  # a wrong folder ends the call here, not each replica

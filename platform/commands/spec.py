@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from airshower.configs.spec import spec_schema
+from airshower.configs.row_formats import spec_schema
 
 spec_app = typer.Typer(help="The format of a row.", no_args_is_help=True)
 

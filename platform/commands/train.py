@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 from rich.console import Console
 
-from airshower.configs.training import EXPERIMENTS, AutoencoderExperiment, Experiment, TransferExperiment
+from airshower.configs.training import (
+    EXPERIMENTS,
+    AutoencoderExperiment,
+    Experiment,
+    MultiviewExperiment,
+    TransferExperiment,
+)
 
 if TYPE_CHECKING:
     from airshower.pipelines.train import TrainEvent
 
 MAKERS_PER_GPU = 4  # more only take turns
 
-E = TypeVar("E", bound=AutoencoderExperiment | TransferExperiment)
+E = TypeVar("E", bound=AutoencoderExperiment | TransferExperiment | MultiviewExperiment)
 
 
 def train(
@@ -97,7 +103,7 @@ def _varied(name: str, autoencoder_steps: int | None, **changes: int | None) -> 
         shared = {"clips": changes["clips"], "seed": changes["seed"], "steps": autoencoder_steps}
         return dataclasses.replace(chosen, autoencoder=_with(chosen.autoencoder, **shared))
     if autoencoder_steps is not None:
-        raise ValueError(f"--autoencoder-steps: {name} trains the autoencoder itself: use --steps")
+        raise ValueError(f"--autoencoder-steps: {name} doesn't train an autoencoder first: use --steps")
     return chosen
 
 
@@ -106,7 +112,9 @@ def _with(experiment: E, *, clips: int | None = None, **optimisation: int | None
     changes = {key: value for key, value in optimisation.items() if value is not None}
     data = experiment.data if clips is None else dataclasses.replace(experiment.data, clips=clips)
     return dataclasses.replace(
-        experiment, data=data, optimisation=dataclasses.replace(experiment.optimisation, **changes)
+        experiment,
+        data=data,  # type: ignore[arg-type]  # clips of the same kind
+        optimisation=dataclasses.replace(experiment.optimisation, **changes),
     )
 
 

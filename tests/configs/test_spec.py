@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from airshower.configs.presets import preset
-from airshower.configs.spec import ClipSpec, field_type, fields_of, spec_schema
+from airshower.configs.row_formats import field_type, fields_of, spec_schema
+from airshower.configs.spec import ClipSpec
 
 ROW = {"name": "clip", "prompt": "a street", "video_path": "/v.mp4", "edge": {}}
 
@@ -95,11 +96,11 @@ def test_schema_accepts_and_refuses_like_the_model():
 
 
 def test_every_field_explains_itself_and_its_open_default():
-    for control in (None, "edge", "vis", "depth", "seg"):
+    for control in (None, "edge", "vis", "depth", "seg", "front_wide"):
         for name, field in fields_of(control).items():
             assert field.description, name
     for name in ("negative_prompt", "num_video_frames_per_chunk", "resolution", "num_steps", "guidance"):
-        assert "default: the model's" in spec_schema()["properties"][name]["description"]
+        assert "default: the model's" in ClipSpec.model_fields[name].description
 
 
 def test_field_types_by_dotted_name():

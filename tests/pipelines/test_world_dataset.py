@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from airshower.pipelines.rows import read_rows
 from airshower.pipelines.world.controls import SEGMENTATION_COLOURS
 from airshower.pipelines.world.dataset import write_dataset
 
@@ -48,6 +49,11 @@ def test_several_views_get_a_folder_and_a_row_each(tmp_path):
     assert (tmp_path / row["video_path"]).is_file()
     cameras = json.loads((tmp_path / "street_00005" / "cameras.json").read_text())["cameras"]
     assert np.array(cameras["rear"]["camera_to_world"]).shape == (1, 4, 4)
+    together = json.loads((tmp_path / "multiview" / "street_00005.json").read_text())
+    (row,) = read_rows([str(tmp_path / "multiview")], overrides={}, preset=None)
+    assert row.error is None
+    assert row.spec.cameras == ("front_wide", "rear")
+    assert together["fps"] == SIZE["fps"]
 
 
 @pytest.mark.parametrize(

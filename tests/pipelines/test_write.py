@@ -15,7 +15,8 @@ from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import STAGES
 from airshower.pipelines.manifest import Manifest, ManifestEntry
 from airshower.pipelines.media import read_video
-from airshower.pipelines.write import OutputError, open_run_folder, shown_frames, write_row
+from airshower.pipelines.shown_clip import shown_frames
+from airshower.pipelines.write import OutputError, open_run_folder, write_row
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 32, 48, 3), dtype=np.uint8)
 EDGES = np.zeros_like(FRAMES)

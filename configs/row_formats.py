@@ -1,0 +1,79 @@
+"""The kinds of rows together: which kind some fields are, and what is known of a field by its name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from airshower.configs.cameras import RIG
+from airshower.configs.multiview_spec import MultiviewSpec, ViewSpec
+from airshower.configs.row_spec import Strict
+from airshower.configs.spec import CONTROLS, ClipSpec, ControlSpec, EdgeSpec, SegSpec, VisSpec
+
+AnySpec = ClipSpec | MultiviewSpec
+
+# fields that hold a path or URL, at any depth; in a file, relative ones are seen from that file's folder
+PATH_FIELDS = (
+    "prompt_path",
+    "video_path",
+    "output_dir",
+    "image_context_path",
+    "guided_generation_mask",
+    "control_path",
+    "mask_path",
+    "input_path",
+)
+OBJECTS = (*CONTROLS, *RIG)  # fields that hold an object
+_MULTIVIEW_MARKS = {*RIG, "n_views", "input_path"}
+
+
+def is_multiview(fields: Mapping[str, Any]) -> bool:
+    """Whether a row's fields name several cameras."""
+    return not _MULTIVIEW_MARKS.isdisjoint(fields)
+
+
+def spec_of(fields: Mapping[str, Any]) -> AnySpec:
+    """The validated row; raises pydantic's ValidationError."""
+    return (MultiviewSpec if is_multiview(fields) else ClipSpec).model_validate(fields)
+
+
+def default_model(fields: Mapping[str, Any]) -> str:
+    """The model that makes a row when none is named: the tiny one of its kind."""
+    return "tiny-multiview" if is_multiview(fields) else "tiny-transfer"
+
+
+def field_type(name: str) -> Any:  # noqa: ANN401 - types are of no one type
+    """The type of a field such as `seed` or `edge.control_weight`; None where there is no such field."""
+    owner, dot, key = name.partition(".")
+    if not dot and name in OBJECTS:
+        return dict[str, Any]
+    found = fields_of(owner).get(key) if dot else fields_of().get(name)
+    return None if found is None else found.annotation
+
+
+def fields_of(owner: str | None = None) -> dict[str, FieldInfo]:
+    """The fields of rows of any kind, or of one of their objects; empty where there is no such object."""
+    if owner is None:
+        return {**MultiviewSpec.model_fields, **ClipSpec.model_fields}
+    objects: dict[str, type[Strict]] = {"edge": EdgeSpec, "vis": VisSpec, "depth": ControlSpec, "seg": SegSpec}
+    objects |= dict.fromkeys(RIG, ViewSpec)
+    return objects[owner].model_fields if owner in objects else {}
+
+
+def spec_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a row as it is written in a file, where `name` may be left out."""
+    kinds = {"One camera": ClipSpec.model_json_schema(), "Several cameras": MultiviewSpec.model_json_schema()}
+    definitions: dict[str, Any] = {}
+    for title, kind in kinds.items():
+        definitions |= kind.pop("$defs")
+        del kind["required"]  # only `name` is, and the file's stem stands for it
+        kind["title"] = title
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Airshower row",
+        "description": "One clip to generate, of one camera or of several. Paths may be local or URLs; relative ones "
+        "are seen from the folder of the file that names them. Exactly one of prompt and prompt_path and at least one "
+        "control or camera are needed.",
+        "anyOf": list(kinds.values()),
+        "$defs": definitions,
+    }

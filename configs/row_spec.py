@@ -1,0 +1,93 @@
+"""What rows of every kind share: name, words, and the sampler's settings.
+
+A spec is what the user wrote, validated once where it enters. What the user left open stays `None` and is filled in
+from the model's preset, so a resolved spec names every setting that shaped a clip. Unknown fields are errors. Paths are
+plain strings: they may be local or any fsspec URL.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from airshower.configs.sizes import SIZES
+
+Text = Annotated[str, Field(min_length=1)]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+class Strict(BaseModel):
+    """An object of a row: typed, without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RowSpec(Strict):
+    """What a row says whatever it is made of."""
+
+    name: str = Field(
+        description="Stem of the output files, unique in a run; default: the stem of the file that holds the row, "
+        "with -<line or item> where that file holds several"
+    )
+    prompt: Text | None = Field(
+        default=None, description="What the video shows, in words; give exactly one of prompt and prompt_path"
+    )
+    prompt_path: Text | None = Field(
+        default=None, description="Text file, or JSON file with a 'prompt' key, read instead of prompt"
+    )
+    negative_prompt: str | None = Field(
+        default=None, description="What the video should not show; '' means nothing; default: the model's"
+    )
+    output_dir: Text | None = Field(
+        default=None, description="Folder of the run, the older form of --output; --output wins"
+    )
+    resolution: str | None = Field(
+        default=None,
+        description=f"Size key, one of {', '.join(SIZES)} (about the output's height in pixels); "
+        "the aspect ratio follows the input; default: the model's",
+    )
+    num_steps: int | None = Field(default=None, ge=1, le=1000, description="Sampler steps; default: the model's")
+    guidance: int | None = Field(
+        default=None, ge=0, le=7, description="Guidance g in v = c + g (c - u), 0..7; default: the model's"
+    )
+    exact_reference: bool = Field(
+        default=False,
+        description="Do as the published code where it is known to do worse: frames that a chunk passes on lose their "
+        "fractions instead of being rounded",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_file_stem(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                "can't name files: use letters, digits, '.', '_' and '-', a letter or digit first, 200 at most"
+            )
+        return name
+
+    @field_validator("resolution")
+    @classmethod
+    def _resolution_is_known(cls, resolution: str | None) -> str | None:
+        if resolution is not None and resolution not in SIZES:
+            raise ValueError(f"is no size key: use one of {', '.join(SIZES)}")
+        return resolution
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> "RowSpec":
+        if (self.prompt is None) == (self.prompt_path is None):
+            found = "neither" if self.prompt is None else "both"
+            raise ValueError(f"prompt and prompt_path: {found} given: give exactly one")
+        return self
+
+    @property
+    def needs_annotator(self) -> bool:
+        """Whether annotators have to compute some of it."""
+        return False
+
+
+def whole_latents(frames: int | None) -> int | None:
+    """A chunk's length, unless the causal autoencoder can't make so many frames; raises ValueError."""
+    if frames is not None and frames % 4 != 1:
+        raise ValueError(f"is not 4k+1, the causal autoencoder's length: use {frames // 4 * 4 + 1}")
+    return frames
