@@ -20,9 +20,8 @@ from airshower.actors.text_encoder import TextEncoder
 from airshower.configs.messages import Row
 from airshower.configs.presets import ModelPreset
 
-Annotate = Callable[
-    [Row, Annotator], Row
-]  # `airshower.pipelines.annotate.annotate_row`; pipelines are above this folder
+# what `airshower.pipelines.annotate.annotate_row` does; pipelines are above this folder
+Annotate = Callable[[Row, Annotator], Row]
 
 
 class StoppedError(Exception):

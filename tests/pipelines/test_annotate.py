@@ -11,6 +11,7 @@ from airshower.actors.annotator import Annotator
 from airshower.actors.replica import Replica
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.annotators import ANNOTATORS, DEPTH, DETECTOR, TRACKER
+from airshower.configs.messages import TextEmbedding
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
 from airshower.pipelines.annotate import annotate_clip
@@ -97,5 +98,6 @@ def test_a_missing_network_fails_the_rows_that_need_it(annotators, video, tmp_pa
 
 def test_a_replica_refuses_a_clip_that_was_not_annotated(video):
     spec = spec_of(video, edge={}, depth={})
+    text = TextEmbedding(data=bytes(4), shape=(1, 1))
     with pytest.raises(ValueError, match="a: depth left to annotators, but not computed"):
-        Replica(tiny_transfer()).generate(spec, prepare_clip(spec), None, None)
+        Replica(tiny_transfer()).generate(spec, prepare_clip(spec), text, text)
