@@ -169,6 +169,10 @@ class _ClipInputs:
     """The unpacked inputs of a clip, padded to whole chunks."""
 
     def __init__(self, spec: ClipSpec, prepared: PreparedClip, length: int) -> None:
+        missing = [*(spec.controls.keys() - prepared.controls), *(spec.mask_prompts.keys() - prepared.masks)]
+        if missing:
+            raise ValueError(f"{spec.name}: {', '.join(missing)} left to annotators, but not computed: annotate first")
+
         def padded(packed: PackedFrames) -> np.ndarray:
             return pad_by_reversal(unpack_frames(packed), length)
 

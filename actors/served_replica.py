@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
 
+from airshower.actors.annotator import Annotator
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.replica import Replica
 from airshower.actors.row_texts import row_texts
@@ -19,24 +20,43 @@ from airshower.actors.text_encoder import TextEncoder
 from airshower.configs.messages import Row
 from airshower.configs.presets import ModelPreset
 
+# what `airshower.pipelines.annotate.annotate_row` does; pipelines are above this folder
+Annotate = Callable[[Row, Annotator], Row]
+
 
 class StoppedError(Exception):
     """The caller of a generation went away."""
 
 
 class ServedReplica:
-    """One loaded model and its text encoder, serving one row at a time."""
+    """One loaded model, its text encoder and the annotators, serving one row at a time."""
 
-    def __init__(self, preset: ModelPreset, weights: str | None, device: str, stall_timeout_s: float) -> None:
-        """Loads both networks, raises what they raise; `stall_timeout_s` without progress counts as unhealthy."""
+    def __init__(
+        self,
+        preset: ModelPreset,
+        weights: str | None,
+        annotators: str | None,
+        annotate: Annotate,
+        device: str,
+        stall_timeout_s: float,
+    ) -> None:
+        """Loads model and text encoder, raises what they raise; `stall_timeout_s` without progress counts as unhealthy.
+
+        The networks of `annotators` wait for the first row that needs them.
+        """
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._text = self._thread.submit(TextEncoder, preset, weights, device).result()
         self._replica = self._thread.submit(Replica, preset, weights, device).result()
+        self._annotator = self._thread.submit(Annotator, annotators, device).result()
+        self._annotate = annotate
         self._busy_since_s: float | None = None  # last sign of life of the generation that runs now
 
     async def generate(self, row: Row) -> AsyncIterator[float | Row]:
-        """Yields the fraction done, 0..1, as it grows, then the row with `generated` or `error` set."""
+        """Yields the fraction done, 0..1, as it grows, then the row with `generated` or `error` set.
+
+        `prepared` comes back only where the annotators added to it.
+        """
         loop = asyncio.get_running_loop()
         signs: asyncio.Queue[float | Row] = asyncio.Queue()
         gone = Event()
@@ -58,11 +78,18 @@ class ServedReplica:
             gone.set()  # the thread ends at its next progress report; the next row waits for it
 
     def _work(self, row: Row, report: Callable[[float], None]) -> Row:
-        """Encodes the prompts and generates; runs in the model's thread."""
-        stage, started_s = "text", time.monotonic()
+        """Annotates, encodes the prompts and generates; runs in the model's thread."""
+        stage, started_s = "annotate", time.monotonic()
         seconds = dict(row.seconds)
+        added = None  # by the annotators, to what the row was prepared with
         try:
             report(0.0)
+            if row.spec is not None and row.spec.needs_annotator:
+                row = self._annotate(row, self._annotator)
+                added = row.prepared
+                seconds["annotate"] = time.monotonic() - started_s
+                report(0.0)
+            stage, started_s = "text", time.monotonic()
             if row.spec is None or row.prepared is None:
                 raise ValueError(f"{row.name}: only a prepared row can be generated")
             text, negative_text = row_texts(row.spec, row.prompt, self._text.encode)
@@ -76,7 +103,7 @@ class ServedReplica:
             return row.failed(stage, error)
         finally:
             self._busy_since_s = None
-        return replace(row, prepared=None, generated=generated, seconds=seconds)
+        return replace(row, prepared=added, generated=generated, seconds=seconds)
 
     def check_health(self) -> None:
         """Serve calls this; raises RuntimeError when a generation stands still, and Serve replaces the replica."""

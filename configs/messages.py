@@ -51,6 +51,7 @@ class PreparedClip:
     masks: dict[Control, PackedFrames]
     style_image: PackedFrames | None = None  # one frame, at its own size
     guided_region: PackedFrames | None = None  # white where the result is kept close to the input
+    annotators: dict[str, str] = field(default_factory=dict)  # networks that computed some of it: SHA-256 of weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ class Row:
     generated: GeneratedClip | None = None
     outputs: dict[str, str] = field(
         default_factory=dict
-    )  # kind (video, control_edge, input, record): path in the run folder
+    )  # kind (video, control_edge, mask_edge, input, record): path in the run folder
 
     def failed(self, stage: str, error: BaseException) -> "Row":
         """This row with the error as data and no payload."""

@@ -4,8 +4,10 @@ A preset is data. `weights` says what its parts are: a folder that the repositor
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from airshower.configs.annotators import ANNOTATOR_FEATURES, ANNOTATORS
 
 BASE = "base"  # stands for the control of a network that has none
 Sampler = Literal["flow", "predict2"]  # rectified flow with UniPC, or Predict2's Adams-Bashforth
@@ -28,10 +30,11 @@ class PublishedWeights:
     text_encoder: str
     reads_text_with: Literal["reason1", "t5"]
     style_encoder: str | None = None  # only needed by rows with a style image
+    annotators: tuple[str, ...] = ()  # only needed by rows that leave a control or mask to them
 
     def names(self) -> tuple[str, ...]:
         """Every part."""
-        parts = (*self.networks.values(), self.autoencoder, self.text_encoder, self.style_encoder)
+        parts = (*self.networks.values(), self.autoencoder, self.text_encoder, self.style_encoder, *self.annotators)
         return tuple(part for part in parts if part is not None)
 
 
@@ -63,14 +66,24 @@ class ModelPreset:
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
     multiview: MultiviewDefaults | None = None  # of a model for several cameras
 
+    def with_annotators(self, folder: str | None) -> "ModelPreset":
+        """This model beside a folder of annotators; the same where there is none."""
+        return self if folder is None else replace(self, features=self.features | ANNOTATOR_FEATURES)
+
     def check(self, controls: Collection[str], asked: Mapping[str, str]) -> None:
         """Raises ValueError, naming the field, when a row asks for what this model can't do."""
         for control in controls:
             if control not in self.controls:
                 raise ValueError(f"{control}: {self.name} has no {control} control: use {', '.join(self.controls)}")
         for feature, field in asked.items():
-            if feature not in self.features:
-                raise ValueError(f"{field}: needs {feature}, which {self.name} lacks: remove it or give a file")
+            if feature in self.features:
+                continue
+            if feature in ANNOTATOR_FEATURES:
+                raise ValueError(
+                    f"{field}: needs annotators, which {self.name} lacks: "
+                    f"name a folder of them with --annotators DIR, or give a file"
+                )
+            raise ValueError(f"{field}: needs {feature}, which {self.name} lacks: remove it or give a file")
         if "style-image" in asked and len(controls) > 1:
             raise ValueError(
                 f"{asked['style-image']}: the network of several controls takes no style image: keep one control"
@@ -117,6 +130,7 @@ def transfer25_2b() -> ModelPreset:
             text_encoder="reason1-7b",
             reads_text_with="reason1",
             style_encoder="siglip2",
+            annotators=ANNOTATORS,
         ),
         resolution="720",
         frames_per_chunk=93,
@@ -124,7 +138,7 @@ def transfer25_2b() -> ModelPreset:
         guidance=3,
         shift=5.0,
         last_guided_step=25,
-        features=frozenset({"guided-generation", "style-image"}),
+        features=frozenset({"guided-generation", "style-image"}) | ANNOTATOR_FEATURES,
         text_on_gpu=True,
         negative_prompt=_TRANSFER25_NEGATIVE_PROMPT,
     )

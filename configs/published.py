@@ -122,7 +122,7 @@ def _helpers() -> tuple[Published, ...]:
         whole("reason1-7b", "nvidia/Cosmos-Reason1-7B", "text encoder of the 2.5 models", revision="3210bec"),
         whole("t5-11b", "google-t5/t5-11b", "text encoder of Predict2"),
         whole("siglip2", "google/siglip2-so400m-patch16-naflex", f"encoder of style images; {_INFERRED}"),
-        whole("video-depth-anything", "depth-anything/Video-Depth-Anything-Small", f"depth control; {_INFERRED}"),
+        whole("depth-anything-v2-small", "depth-anything/Depth-Anything-V2-Small-hf", "depth control, frame by frame"),
         whole("grounding-dino", "IDEA-Research/grounding-dino-base", f"boxes of the seg control; {_INFERRED}"),
         whole("sam2", "facebook/sam2-hiera-large", f"masks of the seg control; {_INFERRED}"),
     )

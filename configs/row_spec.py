@@ -80,6 +80,11 @@ class RowSpec(Strict):
             raise ValueError(f"prompt and prompt_path: {found} given: give exactly one")
         return self
 
+    @property
+    def needs_annotator(self) -> bool:
+        """Whether annotators have to compute some of it."""
+        return False
+
 
 def whole_latents(frames: int | None) -> int | None:
     """A chunk's length, unless the causal autoencoder can't make so many frames; raises ValueError."""

@@ -10,6 +10,7 @@ from airshower.configs.row_spec import RowSpec, Strict, Text, whole_latents
 
 Control = Literal["edge", "vis", "depth", "seg"]
 CONTROLS: tuple[Control, ...] = ("edge", "vis", "depth", "seg")  # the published branch order
+ANNOTATED: tuple[Control, ...] = ("depth", "seg")  # those that networks compute where no file is given
 Strength = Literal["very_low", "low", "medium", "high", "very_high"]
 
 
@@ -19,7 +20,7 @@ class ControlSpec(Strict):
     control_path: Text | None = Field(
         default=None,
         description="Control video, as long as the clip or longer and of its frame rate; default: computed from "
-        "video_path (edge and vis always can be, depth and seg need a model with an annotator)",
+        "video_path (edge and vis always can be, depth and seg need annotators)",
     )
     control_weight: float = Field(
         default=1.0, ge=0, le=1, description="Strength of this control, 0..1 (not normalised over controls)"
@@ -28,7 +29,7 @@ class ControlSpec(Strict):
         default=None, description="Video whose white pixels say where this control applies; default: everywhere"
     )
     mask_prompt: Text | None = Field(
-        default=None, description="Words naming what the mask covers, instead of mask_path (needs an annotator)"
+        default=None, description="Words naming what the mask covers, instead of mask_path (needs annotators)"
     )
 
     @model_validator(mode="after")
@@ -58,8 +59,15 @@ class SegSpec(ControlSpec):
 
     control_prompt: Text | None = Field(
         default=None,
-        description="Words naming what to segment (needs an annotator); default: the prompt's first 128 words",
+        description="Words naming what to segment, instead of control_path (needs annotators); "
+        "default: the prompt's first 128 words",
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.control_path is not None and self.control_prompt is not None:
+            raise ValueError("control_path and control_prompt are both given: keep one")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +141,11 @@ class ClipSpec(RowSpec):
                 f"video_path is missing and {', '.join(pathless)} would be computed from it: "
                 f"give video_path or {pathless[0]}.control_path"
             )
+        if self.video_path is None and self.mask_prompts:
+            raise ValueError(
+                f"video_path is missing and {next(iter(self.mask_prompts))}.mask_prompt names what to look for in it: "
+                f"give video_path, or mask_path instead"
+            )
         guided = (self.guided_generation_step_threshold, self.guided_generation_foreground_labels)
         if self.guided_generation_mask is None and guided != (None, None):
             raise ValueError("guided_generation_mask is missing and its settings are given: give it or remove them")
@@ -151,6 +164,21 @@ class ClipSpec(RowSpec):
         """The controls that are given, in the published branch order."""
         return {key: spec for key in CONTROLS if (spec := getattr(self, key)) is not None}
 
+    @property
+    def annotated_controls(self) -> tuple[Control, ...]:
+        """The controls that only annotators can compute."""
+        return tuple(key for key in ANNOTATED if key in self.controls and self.controls[key].control_path is None)
+
+    @property
+    def mask_prompts(self) -> dict[Control, str]:
+        """What the masks of controls cover where that is given in words."""
+        return {key: control.mask_prompt for key, control in self.controls.items() if control.mask_prompt is not None}
+
+    @property
+    def needs_annotator(self) -> bool:
+        """Whether depth, segmentation or a mask is left to them."""
+        return bool(self.annotated_controls or self.mask_prompts)
+
     def files(self) -> dict[str, str]:
         """Every file or folder that the row reads, by (dotted) field."""
         own = ("prompt_path", "video_path", "image_context_path", "guided_generation_mask")
@@ -161,7 +189,8 @@ class ClipSpec(RowSpec):
 
     def video_stems(self) -> tuple[str, ...]:
         """Names of the videos that the row may write."""
-        return (self.name, f"{self.name}_input", *(f"{self.name}_control_{key}" for key in self.controls))
+        controls = [f"{self.name}_control_{key}" for key in self.controls]
+        return (self.name, f"{self.name}_input", *controls, *(f"{self.name}_mask_{key}" for key in self.mask_prompts))
 
     def prompts(self, prompt: str) -> tuple[str | None, ...]:
         """The text that each camera is made from."""
@@ -204,11 +233,10 @@ class ClipSpec(RowSpec):
     def asked_features(self) -> dict[str, str]:
         """Settings that only some models serve: {feature of `ModelPreset.features`: the field that asks for it}."""
         asked = {}
-        for key, control in self.controls.items():
-            if control.control_path is None and key in ("depth", "seg"):
-                asked[f"{key}-annotator"] = f"{key} without control_path"
-            if control.mask_prompt is not None:
-                asked["mask-annotator"] = f"{key}.mask_prompt"
+        for key in self.annotated_controls:
+            asked[f"{key}-annotator"] = f"{key} without control_path"
+        for key in self.mask_prompts:
+            asked["mask-annotator"] = f"{key}.mask_prompt"
         if self.image_context_path is not None:
             asked["style-image"] = "image_context_path"
         elif self.context_frame_index is not None:

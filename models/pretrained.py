@@ -8,7 +8,7 @@ read; transformers' log lists them. Nothing is downloaded.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -61,6 +61,14 @@ def load_tokenizer(
         return tokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # what the parsers of the files raise has no common base class
         raise WeightsError(f"{folder}: the tokenizer can't be read ({error}): fetch the folder again") from error
+
+
+def load_processor(processor: Any, folder: Path) -> Any:  # noqa: ANN401 - the classes share no useful base
+    """What makes a network's inputs, of the class `processor`, in a folder; raises WeightsError if it isn't there."""
+    try:
+        return processor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{folder}: no {processor.__name__} can be read here: {error}") from error
 
 
 def check_kind(folder: Path, *kinds: str) -> None:

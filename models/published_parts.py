@@ -20,7 +20,7 @@ from airshower.models.reason1 import Reason1
 from airshower.models.siglip import StyleEncoder
 from airshower.models.t5 import T5
 from airshower.models.text_projection import Projection, text_projection
-from airshower.models.weights import WeightsError, files_sha256
+from airshower.models.weights import WeightsError, download_hint, files_sha256
 
 SEVERAL_CONTROLS = "several-controls"
 WEIGHT_SUFFIXES = (".pt", ".pth", ".safetensors")
@@ -42,7 +42,9 @@ class PublishedParts:
         self._part(self._weights.text_encoder)
         if not self._single:
             wanted = list(self._weights.networks.values())
-            raise WeightsError(f"{self._folder}: none of {', '.join(wanted)} here: {_remedy(wanted[0], self._folder)}")
+            raise WeightsError(
+                f"{self._folder}: none of {', '.join(wanted)} here: {download_hint(wanted[0], self._folder)}"
+            )
 
     def networks(self) -> tuple[str, ...]:
         """Those of one control that are there, and that of several once all are."""
@@ -103,7 +105,7 @@ class PublishedParts:
     def _part(self, name: str) -> Path:
         path = self._found(name)
         if path is None:
-            raise WeightsError(f"{self._folder}: no {name} here: {_remedy(name, self._folder)}")
+            raise WeightsError(f"{self._folder}: no {name} here: {download_hint(name, self._folder)}")
         return path
 
     def _found(self, name: str) -> Path | None:
@@ -123,7 +125,3 @@ class PublishedParts:
 
 def _files(part: Path) -> list[Path]:
     return [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
-
-
-def _remedy(name: str, folder: Path) -> str:
-    return f"`airshower checkpoint download {name} --to {folder / name}` fetches it"

@@ -16,8 +16,7 @@ from torch import Tensor
 # same image must mean the same everywhere.
 from transformers import Siglip2ImageProcessorPil, Siglip2VisionModel
 
-from airshower.models.pretrained import check_kind, load_part
-from airshower.models.weights import WeightsError
+from airshower.models.pretrained import check_kind, load_part, load_processor
 
 PATCHES = 256  # what the network's image branch was trained with
 
@@ -36,10 +35,7 @@ class StyleEncoder:
         Raises WeightsError for a folder without processor and weights.
         """
         check_kind(folder, "siglip2", "siglip2_vision_model")
-        try:
-            processor = Siglip2ImageProcessorPil.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"{folder}: no SigLIP2 image processor can be read here: {error}") from error
+        processor = load_processor(Siglip2ImageProcessorPil, folder)
         return cls(processor, load_part(Siglip2VisionModel, folder, device, dtype))
 
     @torch.no_grad()  # not inference_mode: a trainer may use the results

@@ -96,6 +96,11 @@ def load_text_projection(folder: Path, device: torch.device, dtype: torch.dtype)
     return text_projection({name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}, device, dtype)
 
 
+def download_hint(name: str, folder: Path) -> str:
+    """How a missing part of that name gets into a folder of parts."""
+    return f"`airshower checkpoint download {name} --to {folder / name}` fetches it"
+
+
 def files_sha256(files: Mapping[str, Path]) -> str:
     """SHA-256 over files by name, in the order of names: over the names and the contents."""
     digest = hashlib.sha256()

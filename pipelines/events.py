@@ -7,7 +7,8 @@ display that ignores an event loses nothing but its line.
 
 from dataclasses import dataclass
 
-STAGES = ("prepare", "text", "generate", "write")  # in order; rows that fail in "read" never enter the first
+# in order; rows that fail in "read" never enter the first, and only some rows enter "annotate"
+STAGES = ("prepare", "annotate", "text", "generate", "write")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,7 @@ class RunStarted:
     """The first event: how many rows there are, rows that already failed in reading included."""
 
     rows: int
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = STAGES  # those that some row goes through
 
 
 @dataclass(frozen=True, kw_only=True)

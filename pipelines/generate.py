@@ -1,6 +1,7 @@
 """Batch generation: rows in, clips and a manifest out, as one streaming Ray Data graph.
 
-    rows -> prepare (CPU tasks) -> text (actor pool) -> generate (pool of replicas) -> write (CPU tasks) -> entries
+    rows -> prepare (CPU tasks) -> annotate (actor, only where a row needs it) -> text (actor)
+         -> generate (pool of replicas) -> write (CPU tasks) -> entries
 
 Rows flow one by one, so the first clip is written while later rows still wait, and Ray Data holds a stage back when the
 next one is slower: memory depends on the object store, not on the number of rows. Assumes that rows are read and
@@ -18,7 +19,16 @@ from typing import TYPE_CHECKING
 from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row, RowError
 from airshower.configs.presets import ModelPreset
-from airshower.pipelines.events import Event, PoolsStarted, RowDone, RowFailed, RowProgress, RunStarted, StageFinished
+from airshower.pipelines.events import (
+    STAGES,
+    Event,
+    PoolsStarted,
+    RowDone,
+    RowFailed,
+    RowProgress,
+    RunStarted,
+    StageFinished,
+)
 from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
 from airshower.pipelines.monitor import Reporter, start_monitor
 from airshower.pipelines.pools import Pools, plan_pools
@@ -43,6 +53,7 @@ class GenerateSettings:
 
     preset: ModelPreset
     weights: str | None = None  # folder; None: those shipped for the preset
+    annotators: str | None = None  # folder; None: `weights`, which holds those of a published model
     replicas: int | None = None  # None: one per GPU, or per CPU where there is no GPU
     device: str = "auto"  # auto | cpu | cuda
     address: str | None = None  # of a Ray cluster; None: RAY_ADDRESS or a local one
@@ -82,11 +93,12 @@ def generate(
     tell = on_event or _ignore
     folder = open_run_folder(output)
     manifest = Manifest(folder)
-    tell(RunStarted(rows=len(rows)))
+    ready = [row for row in rows if row.error is None]
+    annotates = any(row.spec is not None and row.spec.needs_annotator for row in ready)
+    tell(RunStarted(rows=len(rows), stages=tuple(stage for stage in STAGES if annotates or stage != "annotate")))
     for row in rows:
         if row.error is not None:
             _finish(entry_of(row), manifest, tell)
-    ready = [row for row in rows if row.error is None]
     try:
         if ready:
             with ray_session(
@@ -98,6 +110,7 @@ def generate(
                     replicas=settings.replicas,
                     rows=len(ready),
                     text_on_gpu=settings.preset.text_on_gpu,
+                    annotates=annotates,
                 )
                 tell(PoolsStarted(replicas=pools.replicas, device=pools.device))
                 reporter = start_monitor()
@@ -120,7 +133,8 @@ def _graph(
 def _parts_for(settings: GenerateSettings) -> "Callable[[str, str], GraphParts]":
     from airshower.pipelines.graph import parts_of
 
-    return lambda device, folder: parts_of(settings.preset, settings.weights, device, folder)
+    annotators = settings.annotators or settings.weights
+    return lambda device, folder: parts_of(settings.preset, settings.weights, annotators, device, folder)
 
 
 def _follow(

@@ -15,9 +15,11 @@ from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 from airshower.configs.messages import PreparedClip, PreparedViews, Row
 from airshower.configs.presets import ModelPreset
 from airshower.configs.row_formats import AnySpec
+from airshower.pipelines.annotate import AnnotatorLike
 from airshower.pipelines.monitor import Reporter
-from airshower.pipelines.pools import PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, Pools
+from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, Pools
 from airshower.pipelines.stages import (
+    AnnotateStage,
     GenerateStage,
     ReplicaLike,
     TextEncoderLike,
@@ -37,15 +39,17 @@ class GraphParts:
     """What the stages call; every part travels to the workers in a pickle. The loaders run there, once per actor."""
 
     prepare: Callable[[AnySpec], PreparedClip | PreparedViews]
+    load_annotator: Callable[[], AnnotatorLike]
     load_text_encoder: Callable[[], TextEncoderLike]
     load_replica: Callable[[], ReplicaLike]
     write: Callable[[Row], Row]
 
 
-def parts_of(preset: ModelPreset, weights: str | None, device: str, folder: str) -> GraphParts:
-    """The real parts for a model, writing into `folder`."""
+def parts_of(preset: ModelPreset, weights: str | None, annotators: str | None, device: str, folder: str) -> GraphParts:
+    """The real parts for a model and a folder of annotators, writing into `folder`."""
     return GraphParts(
         prepare=_prepare,
+        load_annotator=partial(_load_annotator, annotators, device),
         load_text_encoder=partial(_load_text_encoder, preset, weights, device if preset.text_on_gpu else "cpu"),
         load_replica=partial(_load_replica, preset, weights, device),
         write=partial(write_row, folder=folder),
@@ -61,6 +65,15 @@ def build_graph(rows: Sequence[Row], parts: GraphParts, pools: Pools, reporter: 
         num_cpus=PREPARE_CPUS,
         **one_row,
     )
+    if pools.annotates:
+        prepared = prepared.map_batches(
+            AnnotateStage,
+            fn_constructor_kwargs={"load": parts.load_annotator, "reporter": reporter},
+            compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_TASKS_IN_FLIGHT),
+            num_cpus=ANNOTATE_CPUS,
+            num_gpus=pools.annotator_gpus or None,
+            **one_row,
+        )
     encoded = prepared.map_batches(
         TextStage,
         fn_constructor_kwargs={"load": parts.load_text_encoder, "reporter": reporter},
@@ -92,6 +105,12 @@ def _prepare(spec: AnySpec) -> PreparedClip | PreparedViews:
     from airshower.pipelines.prepare_row import prepare_row
 
     return prepare_row(spec)
+
+
+def _load_annotator(folder: str | None, device: str) -> AnnotatorLike:
+    from airshower.actors.annotator import Annotator
+
+    return Annotator(folder, device=device, threads=1)
 
 
 def _load_text_encoder(preset: ModelPreset, weights: str | None, device: str) -> TextEncoderLike:

@@ -1,8 +1,9 @@
 """How the stages of batch generation share a cluster.
 
 Pools have fixed sizes, so a fast stage can't take the CPUs that a slow one waits for, and all of them together fit one
-CPU per replica. A text encoder that runs on a GPU shares one with a replica, both stay loaded. Deliberately simple: one
-replica per GPU or CPU, no measuring and no growing while a run goes on.
+CPU per replica. Text encoder and annotators share a GPU with a replica, where they run on one, and all of them stay
+loaded; annotators take nothing from a run in which no row needs them. Deliberately simple: one replica per GPU or CPU,
+no measuring and no growing while a run goes on.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from airshower.cluster.session import Cluster
 
 # Shares of a CPU; with one replica they add up to one CPU, so a single-CPU machine runs every stage at once.
 # Ray Data fuses neighbouring stages of equal shares, and prepare must not run inside the text actor: they differ.
-_REPLICA_CPUS = 0.6
+_REPLICA_CPUS = 0.6  # annotators take their share from here
+ANNOTATE_CPUS = 0.05
 TEXT_CPUS = 0.1
 PREPARE_CPUS = 0.15
 WRITE_CPUS = 0.15
-_TEXT_GPUS = 0.1  # of the GPU that it shares; a share is a place and no limit on memory
+# Of the GPU that they share; a share is a place and no limit on memory.
+_TEXT_GPUS = 0.1
+_ANNOTATOR_GPUS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +31,20 @@ class Pools:
     replica_cpus: float
     replica_gpus: float
     text_gpus: float
+    annotates: bool  # whether there are annotators
+    annotator_gpus: float
     tasks: int  # of prepare, and as many of write
 
 
-def plan_pools(cluster: Cluster, *, device: str, replicas: int | None, rows: int, text_on_gpu: bool = False) -> Pools:
+def plan_pools(
+    cluster: Cluster,
+    *,
+    device: str,
+    replicas: int | None,
+    rows: int,
+    text_on_gpu: bool = False,
+    annotates: bool = False,
+) -> Pools:
     """Pools that fit the cluster; `replicas` None means one per GPU or CPU, and never more than there are rows.
 
     `device` is auto, cpu or cuda. Raises ValueError when the cluster lacks what is asked for.
@@ -42,13 +56,17 @@ def plan_pools(cluster: Cluster, *, device: str, replicas: int | None, rows: int
     if replicas is not None and device == "cuda" and replicas > places:
         raise ValueError(f"replicas {replicas}: the cluster has {places} GPUs, one per replica: use at most {places}")
     text_gpus = _TEXT_GPUS if device == "cuda" and text_on_gpu else 0.0
+    annotator_gpus = _ANNOTATOR_GPUS if device == "cuda" and annotates else 0.0
+    replica_cpus = _REPLICA_CPUS - (ANNOTATE_CPUS if annotates else 0.0)
     count = min(replicas or places, max(1, rows))
     return Pools(
         device=device,
         replicas=count,
-        replica_cpus=_REPLICA_CPUS * min(1.0, cluster.cpus / count),  # more replicas than CPUs share them
-        replica_gpus=(1 - text_gpus) if device == "cuda" else 0,
+        replica_cpus=replica_cpus * min(1.0, cluster.cpus / count),  # more replicas than CPUs share them
+        replica_gpus=(1 - text_gpus - annotator_gpus) if device == "cuda" else 0,
         text_gpus=text_gpus,
+        annotates=annotates,
+        annotator_gpus=annotator_gpus,
         tasks=max(1, int(cluster.cpus // 2)),
     )
 

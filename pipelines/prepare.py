@@ -42,7 +42,8 @@ class _Clip:
 def prepare_clip(spec: ClipSpec) -> PreparedClip:
     """Decodes, checks and resizes the input, controls and masks of a resolved spec and computes missing edges and blur.
 
-    The input video leads; without one the first control does. Masks come out as 0 or 255 in all three channels.
+    The input video leads; without one the first control does. Masks come out as 0 or 255 in all three channels. What
+    only annotators can compute is left out (`airshower.pipelines.annotate`).
     Raises ValueError (MediaError), or OSError for missing files, with one line that names the field and the file.
     """
     if spec.resolution is None:
@@ -51,7 +52,11 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
     count, height, width, _ = leader.frames.shape
     clip = _Clip(field=field, frames=count, fps=leader.fps, size=Size(height, width))
     # One video at a time: each is packed before the next one is decoded.
-    controls = {key: pack_frames(_control_frames(key, control, clip, leader)) for key, control in spec.controls.items()}
+    controls = {
+        key: pack_frames(_control_frames(key, control, clip, leader))
+        for key, control in spec.controls.items()
+        if key not in spec.annotated_controls
+    }
     masks = {
         key: _control_mask(f"{key}.mask_path", control.mask_path, clip)
         for key, control in spec.controls.items()
@@ -100,10 +105,10 @@ def _control_frames(key: Control, control: ControlSpec, clip: _Clip, leader: Vid
 
 
 def _control_mask(field: str, path: str, clip: _Clip) -> PackedFrames:
-    return _packed_mask(_read_follower(field, path, clip, cv2.INTER_LINEAR)[..., 0] > MASK_THRESHOLD)
+    return packed_mask(_read_follower(field, path, clip, cv2.INTER_LINEAR)[..., 0] > MASK_THRESHOLD)
 
 
-def _packed_mask(mask_FHW: np.ndarray) -> PackedFrames:
+def packed_mask(mask_FHW: np.ndarray) -> PackedFrames:
     """Frames that are white where the mask is."""
     white = np.where(mask_FHW[..., None], np.uint8(255), np.uint8(0))
     return pack_frames(np.broadcast_to(white, (*mask_FHW.shape, 3)))
@@ -134,7 +139,7 @@ def _guided_region(spec: ClipSpec, clip: _Clip) -> PackedFrames | None:
             size=clip.size,
             foreground_labels=spec.guided_generation_foreground_labels,
         )
-    return _packed_mask(mask_FHW)
+    return packed_mask(mask_FHW)
 
 
 def _read_follower(field: str, path: str, clip: _Clip, interpolation: int) -> np.ndarray:

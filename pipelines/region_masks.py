@@ -27,8 +27,9 @@ def read_region_mask(
 ) -> np.ndarray:
     """The mask in a video, an .npz file or a folder of images, bool (frames, height, width).
 
-    `foreground_labels` are those of an .npz file that count as covered; by default all but 0. Raises MediaError where
-    the file is damaged or does not fit to the clip and OSError where it is missing, both with one line that names it.
+    What is longer is cut. `foreground_labels` are those of an .npz file that count as covered; by default all but 0.
+    Raises MediaError where the file is damaged or too short for the clip and OSError where it is missing, both with one
+    line that names it.
     """
     if path.lower().endswith(".npz"):
         return _from_labels(path, frames, size, foreground_labels)
@@ -40,11 +41,8 @@ def read_region_mask(
 
 
 def _from_video(path: str, frames: int, size: Size) -> np.ndarray:
-    # one frame more than needed: enough to tell a longer file, and a whole one is read to its end
-    video = read_video(
-        path, max_frames=frames + 1, fit=lambda _height, _width: size, interpolation=cv2.INTER_LINEAR
-    ).frames
-    _check_length(path, len(video), frames, at_least=len(video) > frames)
+    video = read_video(path, max_frames=frames, fit=lambda _height, _width: size, interpolation=cv2.INTER_LINEAR).frames
+    _check_length(path, len(video), frames)
     return video[..., 0] > MASK_THRESHOLD
 
 
@@ -53,7 +51,7 @@ def _from_images(folder: str, frames: int, size: Size) -> np.ndarray:
     if not files:
         raise MediaError(f"{folder}: no file in this folder: put one image per frame there")
     _check_length(folder, len(files), frames)
-    return np.stack([_from_image(file, size) for file in files])
+    return np.stack([_from_image(file, size) for file in files[:frames]])
 
 
 def _from_image(path: str, size: Size) -> np.ndarray:
@@ -72,6 +70,7 @@ def _from_labels(path: str, frames: int, size: Size, foreground_labels: Collecti
             f"{path}: {ARRAY_NAME} is {labels.dtype} {labels.shape}: expected integers or bool (frames, height, width)"
         )
     _check_length(path, len(labels), frames)
+    labels = labels[:frames]
     covered = labels != 0 if foreground_labels is None else np.isin(labels, list(foreground_labels))
     nearest = [
         cv2.resize(mask, (size.width, size.height), interpolation=cv2.INTER_NEAREST) for mask in covered.view(np.uint8)
@@ -95,10 +94,9 @@ def _read_labels(path: str) -> np.ndarray:
         raise MediaError(f"{path}: not an .npz file, or truncated: make or copy it again") from error
 
 
-def _check_length(path: str, found: int, frames: int, *, at_least: bool = False) -> None:
-    if found != frames:
-        more = "or more " if at_least else ""
-        raise MediaError(f"{path}: has {found} {more}frames and the clip {frames}: give one mask per frame of the clip")
+def _check_length(path: str, found: int, frames: int) -> None:
+    if found < frames:
+        raise MediaError(f"{path}: has {found} frames and the clip {frames}: give one mask per frame of the clip")
 
 
 def in_name_order(paths: Iterable[str]) -> list[str]:

@@ -24,19 +24,23 @@ from airshower.pipelines.row_files import Draft, InputError, read_drafts, spec_f
 
 _CHECKERS = 16  # threads; they wait for storage
 _FOLDERS_TOO = ("guided_generation_mask",)
-_EITHER = {"prompt": "prompt_path", "prompt_path": "prompt", "mask_path": "mask_prompt", "mask_prompt": "mask_path"}
+_PAIRS = (("prompt", "prompt_path"), ("mask_path", "mask_prompt"), ("control_path", "control_prompt"))
+_EITHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}  # a setting that is given ends the other
 
 
-def read_rows(sources: Sequence[str], *, overrides: Mapping[str, Any], preset: ModelPreset | None) -> list[Row]:
+def read_rows(
+    sources: Sequence[str], *, overrides: Mapping[str, Any], preset: ModelPreset | None, annotators: str | None = None
+) -> list[Row]:
     """The rows of all sources, in order; those that can't run have no spec and an error.
 
     `overrides` maps fields to values (dotted for a field of a control, None for not given) that win over every row;
-    their paths are seen from the working directory. Without `preset` each row is for the tiny model of its kind. Raises
-    InputError when an override is no field, a source does not exist or there is no row at all.
+    their paths are seen from the working directory. Without `preset` each row is for the tiny model of its kind.
+    `annotators` is a folder of them, for models that come without. Raises InputError when an override is no field, a
+    source does not exist or there is no row at all.
     """
     settings = _settings(overrides)
     drafts = _drafts(sources)
-    reader = _Reader(settings=settings, preset=preset)
+    reader = _Reader(settings=settings, preset=preset, annotators=annotators)
     with ThreadPoolExecutor(_CHECKERS) as pool:
         rows = list(pool.map(reader.row, range(len(drafts)), drafts))
     return _without_clashes(rows)
@@ -72,6 +76,7 @@ class _Reader:
 
     settings: Mapping[str, Any]
     preset: ModelPreset | None
+    annotators: str | None
     size_bytes: Callable[[str], int] = field(default_factory=lambda: cache(storage.size_bytes))
     text: Callable[[str], str] = field(default_factory=lambda: cache(_prompt_text))
 
@@ -84,7 +89,7 @@ class _Reader:
             fields = self._fields(draft)
             name = str(fields["name"])
             model = self.preset or PRESETS[default_model(fields)]
-            spec = spec_of(fields).resolved(model)
+            spec = spec_of(fields).resolved(model.with_annotators(self.annotators))
             self._check_files(spec)
             prompt = self._prompt(spec)
             return Row(index=index, name=name, source=draft.source, spec=spec, model=model.name, prompt=prompt)

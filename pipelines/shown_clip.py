@@ -1,4 +1,4 @@
-"""The videos that a row of one camera leaves: the result as the row asks to see it, its controls and its input."""
+"""The videos that a row of one camera leaves: the result as it asks to see it, controls, masks of words and input."""
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ def clip_videos(spec: ClipSpec, prepared: PreparedClip, frames: np.ndarray) -> V
     videos = {"video": ("", shown_frames(spec, prepared, frames))}
     for key, packed in prepared.controls.items():
         videos[f"control_{key}"] = (f"_control_{key}", unpack_frames(packed))
+    for key in spec.mask_prompts:
+        videos[f"mask_{key}"] = (f"_mask_{key}", unpack_frames(prepared.masks[key]))
     if prepared.input_frames is not None:
         videos["input"] = ("_input", unpack_frames(prepared.input_frames))
     return videos

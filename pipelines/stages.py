@@ -20,6 +20,7 @@ from airshower.actors.device_fault import is_device_fault
 from airshower.actors.row_texts import row_texts
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
+from airshower.pipelines.annotate import AnnotatorLike, annotate_row
 from airshower.pipelines.events import StageFinished
 from airshower.pipelines.manifest import entry_of
 from airshower.pipelines.monitor import Reporter
@@ -80,6 +81,24 @@ def prepare_stage(
 
     (row,) = rows_of(table)
     return row_table(isolated("prepare", row, work, reporter))
+
+
+class AnnotateStage:
+    """Holds the annotators: adds to `prepared` what rows leave to them; other rows pass untouched and untimed."""
+
+    def __init__(self, load: Callable[[], AnnotatorLike], reporter: Reporter) -> None:
+        self._annotator, self._reporter = load_patiently("annotators", load), reporter
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        (row,) = rows_of(table)
+        if not _spec(row).needs_annotator:
+            return table
+        return row_table(isolated("annotate", row, self._annotate, self._reporter))
+
+    def _annotate(self, row: Row) -> Row:
+        if isinstance(self._annotator, LoadError):
+            raise self._annotator
+        return annotate_row(row, self._annotator)
 
 
 class TextStage:

@@ -105,6 +105,7 @@ def record_of(
         "spec": spec.model_dump(mode="json"),
         "prompt": row.prompt,
         "model": generated.model,
+        "annotators": prepared.annotators if isinstance(prepared, PreparedClip) else {},
         "seed": spec.seed,
         "fps": prepared.fps,
         "cameras": list(prepared.cameras) if isinstance(prepared, PreparedViews) else None,

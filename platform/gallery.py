@@ -20,8 +20,8 @@ from markupsafe import Markup
 from airshower.cluster import storage
 from airshower.configs.multiview_spec import HDMAP
 from airshower.configs.spec import CONTROLS
+from airshower.pipelines.events import STAGES
 
-STAGES = ("prepare", "text", "generate", "write")
 _PARALLEL_READS = 16
 _TEMPLATES = Path(__file__).parent
 
@@ -30,7 +30,7 @@ _TEMPLATES = Path(__file__).parent
 class Tile:
     """One video of a card."""
 
-    kind: str  # input, control or output
+    kind: str  # input, control, mask or output
     label: str
     note: str
     url: str
@@ -146,7 +146,7 @@ def _card(entry: Mapping[str, Any], record: Mapping[str, Any]) -> Card:
 
 
 def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[Tile, ...]:
-    """Input, controls in their published order, then the output."""
+    """Input, controls in their published order, each followed by its mask if it was found by words, then the output."""
     if entry["status"] != "done":
         return ()
     outputs = dict(record.get("outputs") or {})
@@ -159,6 +159,9 @@ def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[st
         if path := outputs.get(f"control_{control}"):
             weight = (spec if control == HDMAP else spec.get(control) or {}).get("control_weight", 1)
             tiles.append(Tile(kind="control", label=control, note=f"weight {weight:g}", url=quote(path)))
+        if path := outputs.get(f"mask_{control}"):
+            words = (spec.get(control) or {}).get("mask_prompt") or ""
+            tiles.append(Tile(kind="mask", label=f"{control} mask", note=words, url=quote(path)))
     if "video" in outputs:
         tiles.append(Tile(kind="output", label="output", note="", url=quote(outputs["video"])))
     return tuple(tiles)

@@ -23,7 +23,7 @@ Status = Literal["queued", "running", "done", "failed"]
 class VideoError(BaseModel):
     """Why a video failed."""
 
-    stage: str = Field(description="Stage it failed in: prepare, text, generate or write")
+    stage: str = Field(description="Stage it failed in: prepare, annotate, text, generate or write")
     type: str = Field(description="Kind of error")
     message: str = Field(description="One line: what is wrong, the rule, the remedy")
 
@@ -50,7 +50,7 @@ class Video(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def links(self) -> dict[str, str]:
-        """Where to look next: self, and once done content, record and each control_KEY."""
+        """Where to look next: self, and once done content, record and each control_KEY and mask_KEY."""
         own = f"/v1/videos/{self.id}"
         links = {"self": own}
         for kind in self.outputs:
@@ -58,6 +58,8 @@ class Video(BaseModel):
                 links["content"] = f"{own}/content"
             elif kind.startswith("control_"):
                 links[kind] = f"{own}/controls/{kind.removeprefix('control_')}"
+            elif kind.startswith("mask_"):
+                links[kind] = f"{own}/masks/{kind.removeprefix('mask_')}"
             elif kind == "record":
                 links["record"] = f"{own}/record"
         return links

@@ -34,7 +34,7 @@ def prepare_row(row: Row) -> tuple[Row, Row]:
 def write_row(prepared: Row, generated: Row, folder: str) -> Row:
     """Writes the video, its controls and its record into `folder`; the outcome without payload."""
     begun_s = time.perf_counter()
-    row = replace(generated, prepared=prepared.prepared)
+    row = replace(generated, prepared=generated.prepared or prepared.prepared)
     try:
         written = write_files(row, open_run_folder(folder))
     except Exception as error:  # noqa: BLE001 - an error is data

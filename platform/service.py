@@ -42,6 +42,7 @@ class ServiceSettings:
     work_dir: str  # job records, uploads and results
     model: str = "tiny-transfer"
     weights: str | None = None
+    annotators: str | None = None  # folder; None: `weights`, which holds those of a published model
     device: str = "cpu"
     min_replicas: int = 1
     max_replicas: int = 1
@@ -105,6 +106,7 @@ def _reason() -> str:
 def service(settings: ServiceSettings) -> serve.Application:
     """The application to pass to `serve.run(..., name=APP)`; raises ValueError for an unknown model."""
     from airshower.actors.served_replica import ServedReplica  # not above: the ingress does without torch
+    from airshower.pipelines.annotate import annotate_row
 
     scaling = AutoscalingConfig(
         min_replicas=settings.min_replicas, max_replicas=settings.max_replicas, target_ongoing_requests=1
@@ -118,7 +120,14 @@ def service(settings: ServiceSettings) -> serve.Application:
         health_check_period_s=2,  # also how soon a dead replica is replaced
         ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": int(settings.device == "cuda")},
     )(ServedReplica)
-    model = generator.bind(preset(settings.model), settings.weights, settings.device, settings.stall_timeout_s)
+    model = generator.bind(
+        preset(settings.model),
+        settings.weights,
+        settings.annotators or settings.weights,
+        annotate_row,
+        settings.device,
+        settings.stall_timeout_s,
+    )
 
     def build() -> FastAPI:
         return _api(settings)
@@ -146,7 +155,7 @@ def _api(settings: ServiceSettings) -> FastAPI:
     return VideoApi(
         jobs,
         runner,
-        preset=preset(settings.model),
+        preset=preset(settings.model).with_annotators(settings.annotators),
         access=settings.access,
         upload_limit_bytes=settings.upload_limit_bytes,
         ready_replicas=ready_replicas,

@@ -91,6 +91,7 @@ class VideoApi:
         mp4: dict[str, Any] = {"responses": _file("video/mp4"), "response_class": FileResponse}
         app.add_api_route(f"{one}/content", self.content, **mp4, summary="The generated video")
         app.add_api_route(f"{one}/controls/{{key}}", self.control, **mp4, summary="A control as the model saw it")
+        app.add_api_route(f"{one}/masks/{{key}}", self.mask, **mp4, summary="A control's mask as words found it")
         record: dict[str, Any] = {"responses": _file("application/json"), "response_class": FileResponse}
         app.add_api_route(f"{one}/record", self.record, **record, summary="Settings, model, timings and versions")
 
@@ -143,6 +144,9 @@ class VideoApi:
 
     async def control(self, video_id: str, key: str) -> FileResponse:
         return await self._output(video_id, f"control_{key}", "mp4")
+
+    async def mask(self, video_id: str, key: str) -> FileResponse:
+        return await self._output(video_id, f"mask_{key}", "mp4")
 
     async def record(self, video_id: str) -> FileResponse:
         return await self._output(video_id, "record", "json")

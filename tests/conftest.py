@@ -16,6 +16,7 @@ from airshower.configs.network import tiny_transfer_dit
 from airshower.models.dit.transformer import Transformer
 from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
 from airshower.models.weights import save_transformer
+from tests.models.annotators.tiny_networks import save_annotators
 
 set_ray_environment(verbose=False)  # before any test file imports Ray
 
@@ -30,4 +31,12 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     autoencoder.save_pretrained(folder / "autoencoder")
     tokenizer = word_tokenizer(["rain", "snow", "fog"])
     WordEncoder(tokenizer, T5EncoderModel(tiny_t5_config(len(tokenizer)))).save(folder / "text_encoder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def annotators(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny random annotators; they know the words car, tree and red."""
+    folder = tmp_path_factory.mktemp("annotators")
+    save_annotators(folder)
     return folder

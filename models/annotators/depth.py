@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import AutoImageProcessor, BaseImageProcessor, DepthAnythingForDepthEstimation
 
-from airshower.models.annotators.load import load_network
+from airshower.models.pretrained import check_kind, load_part, load_processor
+from airshower.models.weights import WeightsError
 
 FRAMES_PER_BATCH = 4
 FLAT = 1e-5  # share of a clip's largest value: depths that differ by less are one depth and rounding
@@ -29,12 +30,14 @@ class DepthAnnotator:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> "DepthAnnotator":
-        """From a transformers folder such as that of Depth-Anything-V2-Small-hf; raises OSError and ValueError."""
-        model = load_network(DepthAnythingForDepthEstimation, folder, device)
+        """From a transformers folder such as that of Depth-Anything-V2-Small-hf; raises WeightsError."""
+        check_kind(folder, "depth_anything")
+        # float32, as all annotators: they run once per clip, and grey levels should not depend on the device
+        model = load_part(DepthAnythingForDepthEstimation, folder, device, torch.float32)
         kind = model.config.depth_estimation_type
         if kind != "relative":  # metric networks predict distance: their maps would be inverted
-            raise ValueError(f"{folder}: predicts {kind} depth: give a network of relative (inverse) depth")
-        return cls(model, AutoImageProcessor.from_pretrained(folder, local_files_only=True))
+            raise WeightsError(f"{folder}: predicts {kind} depth: give a network of relative (inverse) depth")
+        return cls(model, load_processor(AutoImageProcessor, folder))
 
     def depth_map(self, frames: np.ndarray, frames_per_batch: int = FRAMES_PER_BATCH) -> np.ndarray:
         """Depth of RGB frames, uint8 (F, H, W, 3) to the same shape, 0 the farthest and 255 the nearest of the clip."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
 from transformers.models.grounding_dino.modeling_grounding_dino import GroundingDinoObjectDetectionOutput
 
-from airshower.models.annotators.load import load_network
+from airshower.models.pretrained import check_kind, load_part, load_processor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,10 @@ class Detector:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> "Detector":
-        """From a transformers folder such as that of grounding-dino-base; raises OSError and ValueError."""
-        model = load_network(GroundingDinoForObjectDetection, folder, device)
-        return cls(model, GroundingDinoProcessor.from_pretrained(folder, local_files_only=True))
+        """From a transformers folder such as that of grounding-dino-base; raises WeightsError."""
+        check_kind(folder, "grounding-dino")
+        model = load_part(GroundingDinoForObjectDetection, folder, device, torch.float32)
+        return cls(model, load_processor(GroundingDinoProcessor, folder))
 
     @torch.inference_mode()
     def find(self, frame: np.ndarray, prompt: str) -> Detections:

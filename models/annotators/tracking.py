@@ -2,9 +2,10 @@
 
 The session and the tracking are transformers'; what its Sam2VideoProcessor does around them is done here, because that
 class needs torchvision, and prepares and keeps the whole clip at 1024x1024 in float. Here a frame is prepared when its
-turn comes, and what no later frame looks at is dropped: memory grows with the length by the masks alone.
+turn comes, its masks are given away, and what no later frame looks at is dropped: memory doesn't grow with the length.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn.functional import interpolate
 from transformers import Sam2VideoInferenceSession, Sam2VideoModel
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from airshower.models.annotators.load import load_network
+from airshower.models.pretrained import check_kind, load_part
 
 BOX_CORNERS = (2, 3)  # SAM's point labels for the upper left and the lower right corner of a box
 
@@ -27,24 +28,23 @@ class Tracker:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> "Tracker":
-        """From a transformers folder such as that of sam2.1-hiera-large; raises OSError and ValueError."""
-        return cls(load_network(Sam2VideoModel, folder, device))
+        """From a transformers folder such as that of sam2-hiera-large; raises WeightsError."""
+        check_kind(folder, "sam2_video")
+        return cls(load_part(Sam2VideoModel, folder, device, torch.float32))
 
     @torch.inference_mode()
-    def track(self, frames: np.ndarray, boxes_N4: Tensor) -> np.ndarray:
-        """Masks of N objects, bool (N, F, H, W), of RGB frames uint8 (F, H, W, 3).
+    def track(self, frames: np.ndarray, boxes_N4: Tensor) -> Iterator[np.ndarray]:
+        """Masks of N objects, bool (N, H, W), frame by frame of RGB frames uint8 (F, H, W, 3).
 
         Boxes hold at least one object, in pixels x0, y0, x1, y1 of the first frame. Masks may overlap, and an object
         that is out of sight has none.
         """
-        count, height, width = frames.shape[:3]
+        height, width = frames.shape[1:3]
         session = self._session(frames, boxes_N4)
-        masks = np.empty((len(boxes_N4), count, height, width), bool)
         for output in self._model.propagate_in_video_iterator(session, start_frame_idx=0):
             logits = interpolate(output.pred_masks.float(), size=(height, width), mode="bilinear", align_corners=False)
-            masks[:, output.frame_idx] = (logits[:, 0] > 0).cpu().numpy()
             self._forget(session, output.frame_idx)
-        return masks
+            yield (logits[:, 0] > 0).cpu().numpy()
 
     def _session(self, frames: np.ndarray, boxes_N4: Tensor) -> Sam2VideoInferenceSession:
         """A session that starts from boxes in frame 0."""

@@ -59,6 +59,14 @@ def generate(
             metavar="PATH", help="Folder of weights; default: those shipped for the model", rich_help_panel=_PANEL
         ),
     ] = None,
+    annotators: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of networks that compute depth, segmentation and masks of words; default: that of --weights",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -96,19 +104,27 @@ def generate(
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
 
+    from airshower.models.annotators.folder import AnnotatorFolder
     from airshower.models.model_parts import open_parts
     from airshower.pipelines.generate import GenerateSettings, RunError
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
     from airshower.platform.gallery import write_gallery
 
-    rows = read_rows(specs, overrides=overrides, preset=named)
+    AnnotatorFolder(annotators).require()
+    rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
     chosen = named or model_of(rows)
     folder = output_folder(rows, output)
     if any(row.error is None for row in rows):
         open_parts(chosen, weights).require()  # a wrong folder ends the call here, not each replica
     settings = GenerateSettings(
-        preset=chosen, weights=weights, replicas=replicas, device=device, address=address, verbose=verbose
+        preset=chosen,
+        weights=weights,
+        annotators=annotators,
+        replicas=replicas,
+        device=device,
+        address=address,
+        verbose=verbose,
     )
     progress = RunProgress()
     try:

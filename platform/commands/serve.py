@@ -22,6 +22,13 @@ def serve(
     weights: Annotated[
         str | None, typer.Option(metavar="PATH", help="Folder of weights; default: those shipped for the model")
     ] = None,
+    annotators: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of networks that compute depth, segmentation and masks of words; default: that of --weights",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on")] = 8000,
     min_replicas: Annotated[int, typer.Option(min=1, metavar="N", help="Loaded models kept ready")] = 1,
@@ -62,12 +69,14 @@ def serve(
     chosen = preset(model)
 
     from airshower.cluster.session import ray_session
+    from airshower.models.annotators.folder import AnnotatorFolder
     from airshower.models.model_parts import open_parts
     from airshower.pipelines.pools import plan_pools
     from airshower.platform.access import Access
     from airshower.platform.service import ServiceSettings, running_service
 
     open_parts(chosen, weights).require()  # missing weights are one line here; in Serve they are a row of failed starts
+    AnnotatorFolder(annotators).require()
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
         with ray_session(address=address, verbose=verbose) as cluster:
@@ -77,6 +86,7 @@ def serve(
             settings = ServiceSettings(
                 model=model,
                 weights=weights,
+                annotators=annotators,
                 device=pools.device,
                 work_dir=str(work_dir.resolve()),
                 min_replicas=min_replicas,

@@ -49,6 +49,8 @@ def test_controls_keep_the_published_order():
         {"guided_generation_step_threshold": 25},
         {"image_context_path": "/i.png", "context_frame_index": 1},
         {"image_context_path": "/i.png", "vis": {}},
+        {"seg": {"control_path": "/s.mp4", "control_prompt": "cars"}},
+        {"video_path": None, "edge": {"control_path": "/e.mp4", "mask_prompt": "cars"}},
     ],
     ids=str,
 )
@@ -70,6 +72,17 @@ def test_what_a_model_cannot_serve_is_refused_by_name(change, field):
     spec = ClipSpec.model_validate(ROW | change)
     with pytest.raises(ValueError, match=rf"{field}: needs .* which tiny-transfer lacks"):
         spec.resolved(preset("tiny-transfer"))
+
+
+def test_what_needs_annotators_is_served_beside_them():
+    spec = ClipSpec.model_validate(
+        ROW | {"depth": {}, "seg": {"control_prompt": "cars"}, "vis": {"mask_prompt": "sky"}}
+    )
+    spec.resolved(preset("tiny-transfer").with_annotators("/networks"))
+    spec.resolved(preset("transfer2.5-2b"))
+    assert spec.needs_annotator
+    assert (spec.annotated_controls, spec.mask_prompts) == (("depth", "seg"), {"vis": "sky"})
+    assert not ClipSpec.model_validate(ROW).needs_annotator
 
 
 def test_schema_accepts_and_refuses_like_the_model():

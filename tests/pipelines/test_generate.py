@@ -22,7 +22,7 @@ from airshower.cluster.session import ray_session
 from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowError, TextEmbedding
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
-from airshower.pipelines.events import STAGES, RowDone, RowFailed, RunStarted, StageFinished
+from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFinished
 from airshower.pipelines.generate import GenerateSettings, RunError, generate
 from airshower.pipelines.graph import GraphParts
 from airshower.pipelines.write import write_row
@@ -106,9 +106,14 @@ def rows_named(*names: str) -> list[Row]:
     return rows
 
 
+def not_needed():
+    raise RuntimeError("annotators were loaded, and no row needs them")
+
+
 def stand_ins(memory: Path, device: str, folder: str) -> GraphParts:
     return GraphParts(
         prepare=prepare,
+        load_annotator=not_needed,
         load_text_encoder=partial(CountingEncoder, memory / "prompts.txt"),
         load_replica=partial(FaultyReplica, memory),
         write=partial(write_row, folder=folder),
@@ -141,9 +146,10 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
 
     assert isinstance(events[0], RunStarted)
     assert events[0].rows == len(rows)
+    assert events[0].stages == ("prepare", "text", "generate", "write")
     stages = Counter((event.name, event.stage) for event in events if isinstance(event, StageFinished))
     assert set(stages.values()) == {1}
-    assert {stage for name, stage in stages if name == "killer"} == set(STAGES)
+    assert {stage for name, stage in stages if name == "killer"} == set(events[0].stages)
     assert {stage for name, stage in stages if name == "raising"} == {"prepare", "text"}
 
     table = pq.read_table(summary.manifest)
@@ -152,6 +158,7 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     assert by_name["killer"]["status"] == "done"
     assert (by_name["killer"]["frames"], by_name["killer"]["fps"], by_name["killer"]["video"]) == (5, 10, "killer.mp4")
     assert by_name["killer"]["seconds_generate"] > 0
+    assert by_name["killer"]["seconds_annotate"] is None
     assert by_name["raising"]["error_type"] == "RuntimeError"
     assert by_name["raising"]["video"] is None
     assert sorted((tmp_path / "prompts.txt").read_text().split("\n")) == ["", "", "prompt 0", "prompt 1", "prompt 2"]

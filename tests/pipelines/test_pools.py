@@ -3,19 +3,22 @@
 import pytest
 
 from airshower.cluster.session import Cluster
-from airshower.pipelines.pools import PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, plan_pools
+from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, plan_pools
 
 
 @pytest.mark.parametrize(
     ("cpus", "gpus", "replicas"), [(1, 0, None), (2, 0, None), (2, 0, 4), (64, 0, None), (4, 8, 8), (4, 1, None)]
 )
 @pytest.mark.parametrize("text_on_gpu", [False, True])
-def test_all_stages_fit_the_cluster_at_once(cpus, gpus, replicas, text_on_gpu):
+@pytest.mark.parametrize("annotates", [False, True])
+def test_all_stages_fit_the_cluster_at_once(cpus, gpus, replicas, text_on_gpu, annotates):
     machine = Cluster(cpus=cpus, gpus=gpus)
-    pools = plan_pools(machine, device="auto", replicas=replicas, rows=1000, text_on_gpu=text_on_gpu)
-    one_task_each = TEXT_CPUS + PREPARE_CPUS + WRITE_CPUS
+    helpers = {"text_on_gpu": text_on_gpu, "annotates": annotates}
+    pools = plan_pools(machine, device="auto", replicas=replicas, rows=1000, **helpers)
+    one_task_each = TEXT_CPUS + PREPARE_CPUS + WRITE_CPUS + ANNOTATE_CPUS * annotates
     assert pools.replicas * pools.replica_cpus + one_task_each <= cpus + 1e-9
-    assert pools.replicas * pools.replica_gpus + pools.text_gpus <= gpus
+    # wherever they are put, each GPU has room for its replica
+    assert pools.replica_gpus + pools.text_gpus + pools.annotator_gpus <= min(gpus, 1) + 1e-9
     assert (pools.text_gpus > 0) == (text_on_gpu and gpus > 0)
 
 

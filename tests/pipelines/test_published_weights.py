@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -102,6 +103,47 @@ def _with_style_encoder(weights, folder):
         (folder / file.name).symlink_to(file)
     save_small_siglip(folder / "siglip2", width=WITH_IMAGE.image.channels)
     return folder
+
+
+@pytest.mark.cluster
+def test_rows_leave_controls_and_masks_to_annotators(weights, annotators, rows, tmp_path, capsys):
+    row = {"prompt": "a red car", "video_path": str(rows / "in.mp4"), "max_frames": 3}
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    for name, control in (
+        ("plain", {"vis": {}}),
+        ("masked", {"edge": {"mask_prompt": "car"}}),
+        ("seg", {"seg": {"control_prompt": "tree"}}),
+        ("nothing", {"edge": {"mask_prompt": "..."}}),
+    ):
+        (specs / f"{name}.json").write_text(json.dumps(row | control))
+    output = tmp_path / "run"
+    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
+    call = ["generate", str(specs), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(output)]
+    for more, done in (([], 1), (["--annotators", str(annotators)], 3)):
+        with pytest.raises(SystemExit, match=r"^1$"):
+            main([*call, *flags, *more])
+        assert f"{done} done, {4 - done} failed" in (summary := capsys.readouterr().out)
+        if not more:
+            assert "in annotate: seg: seg.control_prompt: " in summary
+            assert f"`airshower checkpoint download grounding-dino --to {weights / 'grounding-dino'}`" in summary
+    assert "in annotate: nothing: edge.mask_prompt: the prompt '...' has no word" in summary
+
+    entries = {entry["name"]: entry for entry in pq.read_table(output / "manifest.parquet").to_pylist()}
+    assert entries["masked"]["seconds_annotate"] > 0
+    assert entries["plain"]["seconds_annotate"] is None
+    assert entries["nothing"]["error_stage"] == "annotate"
+    records = {name: json.loads((output / f"{name}.json").read_text()) for name in ("plain", "masked", "seg")}
+    assert {name: sorted(record["annotators"]) for name, record in records.items()} == {
+        "plain": [],
+        "masked": ["grounding-dino", "sam2"],
+        "seg": ["grounding-dino", "sam2"],
+    }
+    assert records["masked"]["outputs"]["mask_edge"] == "masked_mask_edge.mp4"
+    assert read_video(str(output / "masked_mask_edge.mp4")).frames.shape == (3, 144, 256, 3)
+    assert read_video(str(output / "seg_control_seg.mp4")).frames.std() > 0
+    assert not (output / "plain_mask_vis.mp4").exists()
+    assert "masked_mask_edge.mp4" in (output / "index.html").read_text()
 
 
 def test_several_controls_share_a_network_without_image_branch(weights, tmp_path):

@@ -102,15 +102,19 @@ def test_urls_work_as_paths_do(folder, region):
 @pytest.mark.parametrize(
     ("name", "frames", "message"),
     [
-        ("region.mp4", 4, r"region\.mp4: has 5 or more frames and the clip 4: give one mask per frame"),
-        ("region.mp4", 6, r"region\.mp4: has 5 frames and the clip 6"),
-        ("labels.npz", 4, r"labels\.npz: has 5 frames and the clip 4"),
+        ("region.mp4", 6, r"region\.mp4: has 5 frames and the clip 6: give one mask per frame"),
+        ("labels.npz", 6, r"labels\.npz: has 5 frames and the clip 6"),
         ("images", 6, r"images: has 5 frames and the clip 6"),
     ],
 )
-def test_another_length_than_the_clips_is_an_error(folder, name, frames, message):
+def test_what_is_shorter_than_the_clip_is_an_error(folder, name, frames, message):
     with pytest.raises(MediaError, match=message):
         read(folder / name, frames)
+
+
+@pytest.mark.parametrize("name", ["region.mp4", "labels.npz", "images"])
+def test_what_is_longer_than_the_clip_is_cut(folder, name):
+    np.testing.assert_array_equal(read(folder / name, 3), read(folder / name, 5)[:3])
 
 
 @pytest.mark.parametrize("name", ["region.mp4", "images"])

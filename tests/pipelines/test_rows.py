@@ -167,7 +167,7 @@ def specs(draw, file):
         "edge": control(EdgeSpec, preset_edge_threshold=strengths),
         "vis": control(VisSpec, preset_blur_strength=strengths),
         "depth": control(ControlSpec),
-        "seg": control(SegSpec, control_prompt=st.none() | TEXT),
+        "seg": control(SegSpec),
     }
     keys = draw(st.sets(st.sampled_from(sorted(controls)), min_size=1))
     return draw(

@@ -54,7 +54,7 @@ def read(*sources, **overrides):
         ({"prompt": None, "prompt_path": "latin.txt"}, "/latin.txt can't be read as UTF-8 text or JSON"),
         ({"edge": None}, "no control: give at least one of edge, vis, depth, seg"),
         ({"video_path": None}, "video_path is missing and edge would be computed from it: give video_path or"),
-        ({"depth": {}}, "depth without control_path: needs depth-annotator, which tiny-transfer lacks"),
+        ({"depth": {}}, "depth without control_path: needs annotators, which tiny-transfer lacks: name a folder"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
 )

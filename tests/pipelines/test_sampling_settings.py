@@ -70,7 +70,7 @@ def test_frames_that_a_chunk_passes_on_are_rounded_unless_told():
     assert np.abs(rounded[5:].astype(int) - published[5:]).mean() < 3
 
 
-def test_a_mask_of_another_length_is_refused(inputs):
+def test_a_mask_that_is_too_short_is_refused(inputs):
     np.savez(inputs / "short.npz", np.ones((FRAMES - 1, 8, 8), bool))
     with pytest.raises(MediaError, match=r"guided_generation_mask: .*short\.npz: has 8 frames and the clip 9"):
         prepare_clip(_spec(guided_generation_mask=str(inputs / "short.npz")))

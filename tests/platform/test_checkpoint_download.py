@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from airshower.configs.annotators import ANNOTATORS
 from airshower.configs.presets import transfer25_2b
 from airshower.configs.published import PUBLISHED
+from airshower.models.annotators.folder import AnnotatorFolder
 from airshower.models.model_parts import open_parts
 from airshower.platform.cli import main
 from tests.cluster import hub_server
@@ -213,10 +215,13 @@ def test_a_model_comes_with_all_its_parts(run, hub, tmp_path):
         name = next(one.path for one in PUBLISHED.values() if one.path and one.path.startswith(f"general/{control}/"))
         hub.repos["nvidia/Cosmos-Transfer2.5-2B"][name] = control.encode()
     hub.repos["nvidia/Cosmos-Predict2.5-2B"] = {"tokenizer.pth": b"autoencoder"}
-    hub.repos["google/siglip2-so400m-patch16-naflex"] = {"config.json": b"{}"}
+    for name in ("siglip2", *ANNOTATORS):
+        hub.repos[PUBLISHED[name].repo] = {"config.json": b"{}"}
     done = run("transfer2.5-2b", "--to", tmp_path / "weights")
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "weights")), done.stderr
     parts = open_parts(transfer25_2b(), str(tmp_path / "weights"))
     parts.require()
     assert len(parts.networks()) == 5
+    annotators = AnnotatorFolder(str(tmp_path / "weights"))
+    assert [annotators.part(name).name for name in ANNOTATORS] == list(ANNOTATORS)
     assert "--to DIR" in one_line(run("transfer2.5-2b"))

@@ -29,7 +29,7 @@ MIB = 1 << 20
 class Service:
     """A running `airshower serve`."""
 
-    def __init__(self, folder: Path, weights: Path) -> None:
+    def __init__(self, folder: Path, weights: Path, annotators: Path) -> None:
         self.clips = folder / "clips"
         self.weights = weights
         self.clips.mkdir()
@@ -40,6 +40,7 @@ class Service:
             self.port = free.getsockname()[1]
         options = {
             "--weights": weights,
+            "--annotators": annotators,
             "--work-dir": folder / "work",
             "--port": self.port,
             "--max-replicas": 1,
@@ -87,8 +88,8 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory, random_model):
-    service = Service(tmp_path_factory.mktemp("service"), random_model)
+def service(tmp_path_factory, random_model, annotators):
+    service = Service(tmp_path_factory.mktemp("service"), random_model, annotators)
     try:
         assert "is ready at" in service.process.stdout.readline()
         yield service
@@ -157,12 +158,24 @@ def test_uploads_are_used_and_their_names_are_not(service):
     assert {"content", "control_edge", "control_vis", "record"} < set(done["links"])
 
 
+def test_what_annotators_add_comes_with_the_video(service):
+    posted = service.post(depth={}, edge={"mask_prompt": "car"}, max_frames=2, num_steps=1).json()
+    done = service.follow(posted["id"])[-1]
+    assert done["status"] == "done", done["error"]
+    assert done["seconds"]["annotate"] > 0
+    for link in ("control_depth", "mask_edge"):
+        assert service.http.get(done["links"][link]).content[4:8] == b"ftyp"
+    nothing = service.post(edge={"mask_prompt": "..."}).json()
+    failed = service.follow(nothing["id"])[-1]
+    assert (failed["error"]["stage"], failed["error"]["message"][:16]) == ("annotate", "edge.mask_prompt")
+
+
 @pytest.mark.parametrize(
     ("spec", "line"),
     [
         ({"guidance": 9}, "guidance 9 "),
         ({"promt": "rain"}, "did you mean 'prompt'"),
-        ({"edge": {}, "depth": {}}, "depth"),
+        ({"context_frame_index": 2}, "context_frame_index: needs style-image, which tiny-transfer lacks"),
         ({"video_path": "/etc/hostname"}, "video_path: '/etc/hostname' is a path this server may not read"),
         ({"video_path": "https://host/a.mp4"}, "video_path: 'https://host/a.mp4' is a URL this server may not read"),
         ({"prompt": None, "prompt_path": "/etc/hostname"}, "prompt_path: '/etc/hostname' is a path this server"),

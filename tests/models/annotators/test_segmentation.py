@@ -1,21 +1,21 @@
-"""Words to masks end to end with tiny networks, and what is made of masks: colours that stay, and their union."""
+"""Words to colours end to end with tiny networks, and masks to colours that stay."""
 
 import numpy as np
 import pytest
 import torch
 
-from airshower.models.annotators.segmentation import Segmenter, colour, coloured, first_words, union
+from airshower.models.annotators.segmentation import Segmenter, colour, coloured
 from tests.models.annotators.tiny_networks import save_detector, save_tracker
 
 
 @pytest.fixture
 def masks():
     """A large object, a small one inside of it, and one beside both that leaves after the first frame."""
-    masks = np.zeros((3, 2, 6, 8), bool)
-    masks[0, :, 2, 2] = True
-    masks[1, :, :5, :5] = True
-    masks[2, 0, 5, 6:] = True
-    return masks
+    masks_FNYX = np.zeros((2, 3, 6, 8), bool)
+    masks_FNYX[:, 0, 2, 2] = True
+    masks_FNYX[:, 1, :5, :5] = True
+    masks_FNYX[0, 2, 5, 6:] = True
+    return masks_FNYX
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +26,16 @@ def segmenter(tmp_path_factory):
     return Segmenter.load(detector, tracker, torch.device("cpu"))
 
 
-def test_words_become_masks_of_the_clip(segmenter):
+def test_words_become_colours_of_the_clip(segmenter):
     frames = np.random.default_rng(0).integers(0, 256, (3, 40, 56, 3), np.uint8)
-    masks = segmenter.masks(frames, "a red car")
-    assert masks.shape[1:] == (3, 40, 56)
-    assert masks.dtype == bool
-    assert coloured(masks).shape == (3, 40, 56, 3)
+    video = segmenter.segmentation(frames, "a red car")
+    assert (video.shape, video.dtype) == ((3, 40, 56, 3), np.uint8)
+    assert video.max() == 255
 
 
 def test_what_is_not_there_is_an_error_before_tracking(segmenter):
     with pytest.raises(ValueError, match="has no word"):
-        segmenter.masks(np.zeros((3, 40, 56, 3), np.uint8), ".")
+        segmenter.segmentation(np.zeros((3, 40, 56, 3), np.uint8), ".")
 
 
 def test_every_object_has_its_colour_in_every_frame_and_small_ones_stay_visible(masks):
@@ -51,13 +50,13 @@ def test_every_object_has_its_colour_in_every_frame_and_small_ones_stay_visible(
 
 def test_size_over_the_clip_decides_which_object_is_in_front(masks):
     masks[0, 0] = True  # larger than the other in frame 0, smaller over the clip
-    masks[1] = True
-    masks[0, 1] = False
+    masks[:, 1] = True
+    masks[1, 0] = False
     assert tuple(coloured(masks)[0, 0, 0]) == colour(0)
 
 
 def test_the_order_of_sizes_does_not_change_colours(masks):
-    swapped = coloured(masks[[1, 0, 2]])
+    swapped = coloured(masks[:, [1, 0, 2]])
     assert tuple(swapped[0, 0, 0]) == colour(0)
     assert tuple(swapped[0, 2, 2]) == colour(1)
 
@@ -70,15 +69,3 @@ def test_colours_are_many_bright_and_fixed():
     first = colours[:12].astype(int)
     distances = np.abs(first[:, None] - first[None]).sum(-1)
     assert distances[~np.eye(12, dtype=bool)].min() > 60
-
-
-def test_the_union_is_where_any_object_is(masks):
-    covered = union(masks)
-    assert (covered.shape, covered.dtype) == ((2, 6, 8), bool)
-    np.testing.assert_array_equal(covered, masks[0] | masks[1] | masks[2])
-
-
-def test_a_prompts_first_words():
-    assert first_words("a red\ncar  at dusk", 3) == "a red car"
-    assert first_words(" ".join(map(str, range(200)))).split() == [str(number) for number in range(128)]
-    assert first_words("a car") == "a car"

@@ -30,7 +30,12 @@ def frames():
 
 @pytest.fixture(scope="module")
 def masks(tracker, frames):
-    return tracker.track(frames, BOXES)
+    return tracked(tracker, frames, BOXES)
+
+
+def tracked(tracker, frames, boxes):
+    """All masks, (N, F, H, W)."""
+    return np.stack(list(tracker.track(frames, boxes)), axis=1)
 
 
 def whole_clip_masks(tracker, frames, boxes):
@@ -68,7 +73,7 @@ def test_masks_are_those_of_a_session_that_keeps_everything(tracker, frames, mas
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_short_clips_too(tracker, frames, count):
-    masks = tracker.track(frames[:count], BOXES[:1])
+    masks = tracked(tracker, frames[:count], BOXES[:1])
     np.testing.assert_array_equal(masks, whole_clip_masks(tracker, frames[:count], BOXES[:1]))
 
 
@@ -83,12 +88,12 @@ def test_memory_stops_growing_when_frames_are_out_of_reach(tracker, frames, monk
         assert not any("high_res_masks" in output for kind in outputs.values() for output in kind.values())
 
     monkeypatch.setattr(tracker, "_forget", count)
-    tracker.track(frames, BOXES)
+    tracked(tracker, frames, BOXES)
     assert kept == [0, 1, 2, 3, 4, 4, 4, 4, 4, 4]  # frame 0 is a condition, not counted here
 
 
 def test_boxes_decide(tracker, frames, masks):
-    assert (tracker.track(frames[:1], BOXES.flip(0))[::-1] == masks[:, :1]).all()
+    assert (tracked(tracker, frames[:1], BOXES.flip(0))[::-1] == masks[:, :1]).all()
     assert (masks[0, 0] != masks[1, 0]).any()
 
 

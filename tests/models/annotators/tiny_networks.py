@@ -22,8 +22,17 @@ from transformers import (
     SwinConfig,
 )
 
+from airshower.configs.annotators import DEPTH, DETECTOR, TRACKER
+
 WORDS = ("car", "tree", "red")
 CLS, SEP, FULL_STOP = 101, 102, 1012  # BERT's ids, which Grounding DINO knows by heart
+
+
+def save_annotators(folder):
+    """All of them, as `--annotators` takes them."""
+    save_depth_network(folder / DEPTH)
+    save_detector(folder / DETECTOR)
+    save_tracker(folder / TRACKER)
 
 
 def save_depth_network(folder, depth_estimation_type="relative"):
@@ -67,7 +76,7 @@ def save_detector(folder):
             intermediate_size=32,
             max_position_embeddings=32,
         ),
-        d_model=32,
+        d_model=64,  # two values for each of the 32 groups of its normalisation
         encoder_layers=1,
         decoder_layers=2,
         encoder_attention_heads=4,
