@@ -27,11 +27,18 @@ class StoppedError(Exception):
 class ServedReplica:
     """One loaded model and its text encoder, serving one row at a time."""
 
-    def __init__(self, preset: ModelPreset, weights: str | None, device: str, stall_timeout_s: float) -> None:
-        """Loads both networks, raises what they raise; `stall_timeout_s` without progress counts as unhealthy."""
+    def __init__(
+        self,
+        preset: ModelPreset,
+        weights: str | None,
+        device: str,
+        stall_timeout_s: float,
+        embedding_cache: str | None = None,
+    ) -> None:
+        """Loads what every row needs, raises what that raises; unhealthy after `stall_timeout_s` without progress."""
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._text = self._thread.submit(TextEncoder, preset, weights, device).result()
+        self._text = self._thread.submit(TextEncoder, preset, weights, device, embedding_cache=embedding_cache).result()
         self._replica = self._thread.submit(Replica, preset, weights, device).result()
         self._busy_since_s: float | None = None  # last sign of life of the generation that runs now
 

@@ -32,8 +32,8 @@ class PromptEncoder(Protocol):
 class ModelParts(Protocol):
     """The parts of one model; all methods that read weights raise WeightsError or CheckpointError."""
 
-    def require(self) -> None:
-        """Raises WeightsError, naming it, where a part is missing."""
+    def require(self, *, text_encoder: bool = True) -> None:
+        """Raises WeightsError, naming it, where a part is missing; the text encoder may be where prompts are known."""
         ...
 
     def networks(self) -> tuple[str, ...]:
@@ -58,6 +58,14 @@ class ModelParts(Protocol):
 
     def text_encoder(self, device: torch.device) -> PromptEncoder:
         """The text encoder that all networks share."""
+        ...
+
+    def text_encoder_name(self) -> str:
+        """What the text encoder is called, fit for the name of a folder."""
+        ...
+
+    def text_encoder_folder(self) -> Path:
+        """Where the text encoder is, if it is there."""
         ...
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:

@@ -33,13 +33,14 @@ class PublishedParts:
         self._weights = weights
         self._folder = folder
 
-    def require(self) -> None:
+    def require(self, *, text_encoder: bool = True) -> None:
         """Raises WeightsError for a missing autoencoder or text encoder, and where there is no network at all.
 
         A network that no row asks for may be missing.
         """
         self._part(self._weights.autoencoder)
-        self._part(self._weights.text_encoder)
+        if text_encoder:
+            self._part(self._weights.text_encoder)
         if not self._single:
             wanted = list(self._weights.networks.values())
             raise WeightsError(f"{self._folder}: none of {', '.join(wanted)} here: {_remedy(wanted[0], self._folder)}")
@@ -73,6 +74,14 @@ class PublishedParts:
         """Reason1 or T5."""
         encoder = Reason1 if self._weights.reads_text_with == "reason1" else T5
         return encoder.load(self._part(self._weights.text_encoder), device, compute_type(device))
+
+    def text_encoder_name(self) -> str:
+        """That of the published one, whose place another one may take."""
+        return self._weights.text_encoder
+
+    def text_encoder_folder(self) -> Path:
+        """A folder of transformers."""
+        return self._folder / self._weights.text_encoder
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """SigLIP2's vision half."""

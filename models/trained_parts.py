@@ -13,6 +13,7 @@ from airshower.models.text_projection import Projection
 from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer
 
 _NETWORK = "transformer"
+_TEXT_ENCODER = "text_encoder"
 
 
 class TrainedParts:
@@ -22,9 +23,10 @@ class TrainedParts:
         self._folder = folder
         self._autoencoder = autoencoder
 
-    def require(self) -> None:
+    def require(self, *, text_encoder: bool = True) -> None:
         """Raises WeightsError unless every part has its folder."""
-        missing = [part for part in ("text_encoder", _NETWORK) if not (self._folder / part).is_dir()]
+        wanted = (_TEXT_ENCODER, _NETWORK) if text_encoder else (_NETWORK,)
+        missing = [part for part in wanted if not (self._folder / part).is_dir()]
         if not self._autoencoder.is_dir():
             missing.insert(0, "autoencoder")
         if missing:
@@ -50,13 +52,21 @@ class TrainedParts:
 
     def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
         """From a diffusers folder."""
-        self.require()
+        self.require(text_encoder=False)
         return VideoAutoencoder.load(self._autoencoder, device, dtype)
 
     def text_encoder(self, device: torch.device) -> WordEncoder:
         """From a transformers folder."""
         self.require()
-        return WordEncoder.load(self._folder / "text_encoder", device)
+        return WordEncoder.load(self._folder / _TEXT_ENCODER, device)
+
+    def text_encoder_name(self) -> str:
+        """All of them have one name."""
+        return _TEXT_ENCODER
+
+    def text_encoder_folder(self) -> Path:
+        """Beside the network."""
+        return self._folder / _TEXT_ENCODER
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """There is none."""

@@ -22,6 +22,7 @@ from airshower.pipelines.stages import (
     ReplicaLike,
     TextEncoderLike,
     TextStage,
+    Warn,
     prepare_stage,
     row_table,
     write_stage,
@@ -37,16 +38,19 @@ class GraphParts:
     """What the stages call; every part travels to the workers in a pickle. The loaders run there, once per actor."""
 
     prepare: Callable[[AnySpec], PreparedClip | PreparedViews]
-    load_text_encoder: Callable[[], TextEncoderLike]
+    load_text_encoder: Callable[[Warn], TextEncoderLike]
     load_replica: Callable[[], ReplicaLike]
     write: Callable[[Row], Row]
 
 
-def parts_of(preset: ModelPreset, weights: str | None, device: str, folder: str) -> GraphParts:
+def parts_of(
+    preset: ModelPreset, weights: str | None, device: str, folder: str, *, embedding_cache: str | None = None
+) -> GraphParts:
     """The real parts for a model, writing into `folder`."""
+    text_device = device if preset.text_on_gpu else "cpu"
     return GraphParts(
         prepare=_prepare,
-        load_text_encoder=partial(_load_text_encoder, preset, weights, device if preset.text_on_gpu else "cpu"),
+        load_text_encoder=partial(_load_text_encoder, preset, weights, text_device, embedding_cache),
         load_replica=partial(_load_replica, preset, weights, device),
         write=partial(write_row, folder=folder),
     )
@@ -94,10 +98,12 @@ def _prepare(spec: AnySpec) -> PreparedClip | PreparedViews:
     return prepare_row(spec)
 
 
-def _load_text_encoder(preset: ModelPreset, weights: str | None, device: str) -> TextEncoderLike:
+def _load_text_encoder(
+    preset: ModelPreset, weights: str | None, device: str, embedding_cache: str | None, warn: Warn
+) -> TextEncoderLike:
     from airshower.actors.text_encoder import TextEncoder
 
-    return TextEncoder(preset, weights, device=device, threads=1)
+    return TextEncoder(preset, weights, device=device, threads=1, embedding_cache=embedding_cache, warn=warn)
 
 
 def _load_replica(preset: ModelPreset, weights: str | None, device: str) -> ReplicaLike:

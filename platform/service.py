@@ -42,6 +42,7 @@ class ServiceSettings:
     work_dir: str  # job records, uploads and results
     model: str = "tiny-transfer"
     weights: str | None = None
+    embedding_cache: str | None = None  # folder or URL where embedded prompts are kept; None: nowhere
     device: str = "cpu"
     min_replicas: int = 1
     max_replicas: int = 1
@@ -118,7 +119,13 @@ def service(settings: ServiceSettings) -> serve.Application:
         health_check_period_s=2,  # also how soon a dead replica is replaced
         ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": int(settings.device == "cuda")},
     )(ServedReplica)
-    model = generator.bind(preset(settings.model), settings.weights, settings.device, settings.stall_timeout_s)
+    model = generator.bind(
+        preset(settings.model),
+        settings.weights,
+        settings.device,
+        settings.stall_timeout_s,
+        settings.embedding_cache,
+    )
 
     def build() -> FastAPI:
         return _api(settings)

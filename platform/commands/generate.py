@@ -13,6 +13,8 @@ import typer
 
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
+from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
+from airshower.platform.embedding_cache import embedding_cache_of, require_parts
 from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ def generate(
             metavar="PATH", help="Folder of weights; default: those shipped for the model", rich_help_panel=_PANEL
         ),
     ] = None,
+    embedding_cache: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False, rich_help_panel=_PANEL),
+    ] = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -96,7 +102,6 @@ def generate(
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
 
-    from airshower.models.model_parts import open_parts
     from airshower.pipelines.generate import GenerateSettings, RunError
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
@@ -105,10 +110,17 @@ def generate(
     rows = read_rows(specs, overrides=overrides, preset=named)
     chosen = named or model_of(rows)
     folder = output_folder(rows, output)
+    cache = embedding_cache_of(embedding_cache, chosen)
     if any(row.error is None for row in rows):
-        open_parts(chosen, weights).require()  # a wrong folder ends the call here, not each replica
+        require_parts(chosen, weights, cache)
     settings = GenerateSettings(
-        preset=chosen, weights=weights, replicas=replicas, device=device, address=address, verbose=verbose
+        preset=chosen,
+        weights=weights,
+        replicas=replicas,
+        device=device,
+        embedding_cache=cache,
+        address=address,
+        verbose=verbose,
     )
     progress = RunProgress()
     try:

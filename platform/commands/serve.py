@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 import typer
 
 from airshower.configs.presets import PRESETS, preset
+from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
+from airshower.platform.embedding_cache import embedding_cache_of, require_parts
 
 _LIMITS = "Limits"
 _ACCESS = "What clients may read besides their uploads"
@@ -21,6 +23,9 @@ def serve(
     model: Annotated[str, typer.Option(metavar="NAME", help=f"Model preset: {', '.join(PRESETS)}")] = "tiny-transfer",
     weights: Annotated[
         str | None, typer.Option(metavar="PATH", help="Folder of weights; default: those shipped for the model")
+    ] = None,
+    embedding_cache: Annotated[
+        str | None, typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False)
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on")] = 8000,
@@ -62,12 +67,12 @@ def serve(
     chosen = preset(model)
 
     from airshower.cluster.session import ray_session
-    from airshower.models.model_parts import open_parts
     from airshower.pipelines.pools import plan_pools
     from airshower.platform.access import Access
     from airshower.platform.service import ServiceSettings, running_service
 
-    open_parts(chosen, weights).require()  # missing weights are one line here; in Serve they are a row of failed starts
+    cache = embedding_cache_of(embedding_cache, chosen)
+    require_parts(chosen, weights, cache)
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
         with ray_session(address=address, verbose=verbose) as cluster:
@@ -77,6 +82,7 @@ def serve(
             settings = ServiceSettings(
                 model=model,
                 weights=weights,
+                embedding_cache=cache,
                 device=pools.device,
                 work_dir=str(work_dir.resolve()),
                 min_replicas=min_replicas,

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +13,10 @@ from airshower.models.model_parts import open_parts
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import read_video, write_video
 from airshower.platform.cli import main
-from tests.benchmarks.random_reason1 import save_random_reason1
 from tests.models.checkpoints.small import WITH_IMAGE, published, random_network
+from tests.small_published import save_small_published
 from tests.small_siglip import save_small_siglip
 
-AUTOENCODER = Path(__file__).parents[1] / "parity/cases/vae_2b/weights.safetensors"
 CPU = torch.device("cpu")
 
 
@@ -26,22 +24,7 @@ CPU = torch.device("cpu")
 def weights(tmp_path_factory):
     """A folder of weights, some laid down as files and some as a download leaves them; depth is not there."""
     folder = tmp_path_factory.mktemp("weights")
-    for number, control in enumerate(("edge", "vis", "seg")):
-        branch = replace(WITH_IMAGE.control, branches=(control,))
-        net = published(random_network(replace(WITH_IMAGE, control=branch), seed=number))
-        torch.save(net, folder / f"transfer2.5-2b-{control}.pt")
-    downloaded = folder / "transfer2.5-2b-vis" / "general" / "blur"
-    downloaded.mkdir(parents=True)
-    (folder / "transfer2.5-2b-vis.pt").rename(downloaded / "ba2f_ema_bf16.pt")
-    (folder / "predict2.5-2b-vae.safetensors").write_bytes(AUTOENCODER.read_bytes())
-    sizes = {
-        "width": 40,
-        "layers": 2,
-        "heads": 2,
-        "key_value_heads": 1,
-        "mrope_section": (2, 4, 4),
-    }  # 80 values: small's
-    save_random_reason1(folder / "reason1-7b", words=("system", "user", "rain"), dtype=torch.float32, **sizes)
+    save_small_published(folder)
     return folder
 
 
