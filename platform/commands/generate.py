@@ -95,9 +95,9 @@ def generate(
 ) -> None:
     """Generate a clip for every row.
 
-    The run folder gets NAME.mp4, the videos of its input and controls and NAME.json per row, and manifest.parquet and
-    index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows failed, with 2 if
-    the call was wrong.
+    The run folder gets NAME.mp4 (NAME.jpg for a clip of one frame), its input and controls and NAME.json per row, and
+    manifest.parquet and index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows
+    failed, with 2 if the call was wrong.
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
