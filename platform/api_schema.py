@@ -44,6 +44,7 @@ class Model(BaseModel):
     frames_per_chunk: int
     num_steps: int
     guidance: int
+    keep_input_resolution: bool = Field(description="Whether a clip is resized back to its input's size")
 
     @classmethod
     def of(cls, preset: ModelPreset) -> "Model":
