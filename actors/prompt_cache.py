@@ -20,26 +20,26 @@ _FORMAT = "1"  # to be raised when a release encodes the same prompt into other 
 _PROBE = embedding_key("probe", "")
 
 
+def require_writable(location: str) -> None:
+    """Raises OSError, with the remedy, where a cache can't be written or read."""
+    probe = EmbeddingCache(location)
+    try:
+        probe.put(_PROBE, np.zeros(1, np.float32))
+        probe.get(_PROBE)
+    except OSError as error:
+        raise OSError(
+            f"embedding cache {location} can't be used ({error}): name another one with --embedding-cache, or switch "
+            "it off with --embedding-cache none"
+        ) from error
+
+
 class PromptCache:
     """The entries of one model's text encoder in the cache at `location`, a local folder or any fsspec URL."""
 
     def __init__(self, location: str, parts: ModelParts) -> None:
         """Raises WeightsError for an encoder that isn't there and that the cache doesn't know, or knows too well."""
-        self._location = location
         self._encoder = _encoder_of(parts, location)
         self._entries = EmbeddingCache(storage.join(location, self._encoder))
-
-    def require(self) -> None:
-        """Raises OSError, with the remedy, where the cache can't be written or read."""
-        probe = EmbeddingCache(self._location)
-        try:
-            probe.put(_PROBE, np.zeros(1, np.float32))
-            probe.get(_PROBE)
-        except OSError as error:
-            raise OSError(
-                f"embedding cache {self._location} can't be used ({error}): name another one with "
-                "--embedding-cache, or switch it off with --embedding-cache none"
-            ) from error
 
     def get(self, prompt: str, projection: str) -> NDArray[np.floating[Any]] | None:
         """What is known of a prompt as projected by weights of this SHA-256 (M, C); raises OSError."""

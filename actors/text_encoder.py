@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from airshower.actors.local_parts import local_parts
 from airshower.actors.prompt_cache import PromptCache
 from airshower.configs.messages import TextEmbedding
 from airshower.configs.presets import ModelPreset
-from airshower.models.model_parts import PromptEncoder, open_parts
+from airshower.models.model_parts import PromptEncoder
 from airshower.models.precision import compute_type
 from airshower.models.text_projection import Projection
 
@@ -41,7 +42,7 @@ class TextEncoder:
         """`embedding_cache` is a folder or URL; `warn` is told once when it fails, and the work goes on without it."""
         torch.set_num_threads(threads)
         self._device = torch.device(device)
-        self._parts = open_parts(preset, weights)
+        self._parts = local_parts(preset, weights)
         self._cache = None if embedding_cache is None else PromptCache(embedding_cache, self._parts)
         self._warn = warn
         self._encoder: PromptEncoder | None = None

@@ -77,16 +77,19 @@ class ModelParts(Protocol):
         ...
 
 
-def open_parts(preset: ModelPreset, weights: str | None) -> ModelParts:
-    """The parts of a preset's model in the folder that the user named, or as shipped; raises WeightsError for none."""
+def open_parts(preset: ModelPreset, weights: str | None, *, named: str | None = None) -> ModelParts:
+    """The parts of a preset's model in the folder that the user named, or as shipped; raises WeightsError for none.
+
+    `named` is what the user calls the folder where that isn't its path.
+    """
     if isinstance(preset.weights, TrainedWeights):
         if weights is None:
             shared = SHIPPED / preset.weights.autoencoder_of / "autoencoder"
             return TrainedParts(SHIPPED / preset.weights.folder, shared)
-        return TrainedParts(Path(weights), Path(weights) / "autoencoder")
+        return TrainedParts(Path(weights), Path(weights) / "autoencoder", named=named)
     if weights is None:
         raise WeightsError(
             f"{preset.name}: its weights don't come with Airshower: fetch them with `airshower checkpoint download "
             f"{preset.name} --to DIR` and name that folder with --weights DIR"
         )
-    return PublishedParts(preset.weights, Path(weights))
+    return PublishedParts(preset.weights, Path(weights), named=named)

@@ -29,9 +29,10 @@ WEIGHT_SUFFIXES = (".pt", ".pth", ".safetensors")
 class PublishedParts:
     """The parts of a model of the 2B family."""
 
-    def __init__(self, weights: PublishedWeights, folder: Path) -> None:
+    def __init__(self, weights: PublishedWeights, folder: Path, *, named: str | None = None) -> None:
         self._weights = weights
         self._folder = folder
+        self._named = named
 
     def require(self, *, text_encoder: bool = True) -> None:
         """Raises WeightsError for a missing autoencoder or text encoder, and where there is no network at all.
@@ -43,7 +44,7 @@ class PublishedParts:
             self._part(self._weights.text_encoder)
         if not self._single:
             wanted = list(self._weights.networks.values())
-            raise WeightsError(f"{self._folder}: none of {', '.join(wanted)} here: {_remedy(wanted[0], self._folder)}")
+            raise WeightsError(f"{self._called}: none of {', '.join(wanted)} here: {self._remedy(wanted[0])}")
 
     def networks(self) -> tuple[str, ...]:
         """Those of one control that are there, and that of several once all are."""
@@ -112,8 +113,17 @@ class PublishedParts:
     def _part(self, name: str) -> Path:
         path = self._found(name)
         if path is None:
-            raise WeightsError(f"{self._folder}: no {name} here: {_remedy(name, self._folder)}")
+            raise WeightsError(f"{self._called}: no {name} here: {self._remedy(name)}")
         return path
+
+    @property
+    def _called(self) -> str:
+        return self._named or str(self._folder)
+
+    def _remedy(self, name: str) -> str:
+        if self._named is not None:
+            return f"put there what `airshower checkpoint download {name}` fetches"
+        return f"`airshower checkpoint download {name} --to {self._folder / name}` fetches it"
 
     def _found(self, name: str) -> Path | None:
         """Where a part is, None if nowhere; raises WeightsError where it isn't clear which file is meant."""
@@ -132,7 +142,3 @@ class PublishedParts:
 
 def _files(part: Path) -> list[Path]:
     return [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
-
-
-def _remedy(name: str, folder: Path) -> str:
-    return f"`airshower checkpoint download {name} --to {folder / name}` fetches it"

@@ -19,8 +19,9 @@ _TEXT_ENCODER = "text_encoder"
 class TrainedParts:
     """A folder with `transformer/` and `text_encoder/`, and the folder of the autoencoder."""
 
-    def __init__(self, folder: Path, autoencoder: Path) -> None:
+    def __init__(self, folder: Path, autoencoder: Path, *, named: str | None = None) -> None:
         self._folder = folder
+        self._named = named or str(folder)
         self._autoencoder = autoencoder
 
     def require(self, *, text_encoder: bool = True) -> None:
@@ -31,7 +32,7 @@ class TrainedParts:
             missing.insert(0, "autoencoder")
         if missing:
             raise WeightsError(
-                f"{self._folder}: no {', '.join(missing)} folder here: name a folder that holds a whole model"
+                f"{self._named}: no {', '.join(missing)} folder here: name a folder that holds a whole model"
             )
 
     def networks(self) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ class TrainedParts:
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """There is none."""
-        raise WeightsError(f"{self._folder}: models trained here take no style image: remove it from the row")
+        raise WeightsError(f"{self._named}: models trained here take no style image: remove it from the row")
 
     def sha256(self, name: str) -> str:
         """Over all weight files."""

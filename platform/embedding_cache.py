@@ -1,4 +1,4 @@
-"""What `--embedding-cache` means, and that it can be used, before anything starts."""
+"""What `--embedding-cache` means."""
 
 import os
 
@@ -19,17 +19,3 @@ def embedding_cache_of(given: str | None, model: ModelPreset) -> str | None:
     if given is not None:
         return None if given == OFF else storage.absolute(os.path.expanduser(given))
     return user_cache_folder("embeddings") if isinstance(model.weights, PublishedWeights) else None
-
-
-def require_parts(model: ModelPreset, weights: str | None, embedding_cache: str | None) -> None:
-    """Raises WeightsError for missing weights, OSError for a cache that can't be used: once here, not in each worker.
-
-    A cache makes up for a text encoder that isn't there, for the prompts it knows.
-    """
-    from airshower.actors.prompt_cache import PromptCache
-    from airshower.models.model_parts import open_parts
-
-    parts = open_parts(model, weights)
-    parts.require(text_encoder=embedding_cache is None)
-    if embedding_cache is not None:
-        PromptCache(embedding_cache, parts).require()

@@ -14,8 +14,9 @@ import typer
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
-from airshower.platform.embedding_cache import embedding_cache_of, require_parts
+from airshower.platform.embedding_cache import embedding_cache_of
 from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
+from airshower.platform.required_parts import WEIGHTS_HELP, require_parts
 
 if TYPE_CHECKING:
     from airshower.pipelines.generate import RunSummary
@@ -57,9 +58,7 @@ def generate(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(
-            metavar="PATH", help="Folder of weights; default: those shipped for the model", rich_help_panel=_PANEL
-        ),
+        typer.Option(metavar="DIR|URL", help=WEIGHTS_HELP, show_default=False, rich_help_panel=_PANEL),
     ] = None,
     embedding_cache: Annotated[
         str | None,
@@ -112,7 +111,7 @@ def generate(
     folder = output_folder(rows, output)
     cache = embedding_cache_of(embedding_cache, chosen)
     if any(row.error is None for row in rows):
-        require_parts(chosen, weights, cache)
+        require_parts(chosen, weights, embedding_cache=cache, address=address)
     settings = GenerateSettings(
         preset=chosen,
         weights=weights,

@@ -13,7 +13,8 @@ import typer
 
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
-from airshower.platform.embedding_cache import embedding_cache_of, require_parts
+from airshower.platform.embedding_cache import embedding_cache_of
+from airshower.platform.required_parts import WEIGHTS_HELP, require_parts
 
 _LIMITS = "Limits"
 _ACCESS = "What clients may read besides their uploads"
@@ -21,9 +22,7 @@ _ACCESS = "What clients may read besides their uploads"
 
 def serve(
     model: Annotated[str, typer.Option(metavar="NAME", help=f"Model preset: {', '.join(PRESETS)}")] = "tiny-transfer",
-    weights: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Folder of weights; default: those shipped for the model")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(metavar="DIR|URL", help=WEIGHTS_HELP, show_default=False)] = None,
     embedding_cache: Annotated[
         str | None, typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False)
     ] = None,
@@ -72,7 +71,7 @@ def serve(
     from airshower.platform.service import ServiceSettings, running_service
 
     cache = embedding_cache_of(embedding_cache, chosen)
-    require_parts(chosen, weights, cache)
+    require_parts(chosen, weights, embedding_cache=cache, address=address)
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
         with ray_session(address=address, verbose=verbose) as cluster:

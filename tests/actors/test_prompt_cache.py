@@ -7,10 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from airshower.actors.prompt_cache import PromptCache
+from airshower.actors.prompt_cache import require_writable
 from airshower.actors.text_encoder import TextEncoder
-from airshower.configs.presets import tiny_transfer, transfer25_2b
-from airshower.models.model_parts import open_parts
+from airshower.configs.presets import transfer25_2b
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import write_video
 from airshower.platform.cli import main
@@ -74,12 +73,12 @@ def test_a_bucket_is_a_cache_too(bucket, weights):
     location = "s3://drives/prompts"
     direct = encoder(weights, location).encode("rain", ("edge",))
     shutil.rmtree(weights / "reason1-7b")
-    PromptCache(location, open_parts(transfer25_2b(), str(weights))).require()
+    require_writable(location)
     assert encoder(weights, location).encode("rain", ("edge",)) == direct
     keys = [entry["Key"] for entry in bucket.list_objects_v2(Bucket="drives")["Contents"]]
     assert sum(key.startswith("prompts/reason1-7b-") for key in keys) == 1
     with pytest.raises(OSError, match=r"embedding cache s3://nowhere/prompts can't be used .* --embedding-cache none"):
-        PromptCache("s3://nowhere/prompts", open_parts(tiny_transfer(), None)).require()
+        require_writable("s3://nowhere/prompts")
 
 
 def test_an_encoder_that_nobody_knows_is_missing(weights, location):

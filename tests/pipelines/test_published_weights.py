@@ -59,6 +59,25 @@ def test_each_row_is_made_by_the_network_of_its_controls(weights, rows, tmp_path
 
 
 @pytest.mark.cluster
+def test_weights_come_from_a_bucket(weights, rows, tmp_path, capsys, bucket):
+    for file in weights.rglob("*"):
+        if file.is_file() and "seg" not in file.name:
+            bucket.upload_file(str(file), "drives", f"weights/{file.relative_to(weights).as_posix()}")
+    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
+    call = ["generate", str(rows), "--model", "transfer2.5-2b", "--output", str(tmp_path), *flags]
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main([*call, "--weights", "s3://drives/weights"])
+    said = capsys.readouterr()
+    assert "fetching s3://drives/weights/transfer2.5-2b-edge.pt: 0 of " in said.err
+    assert "2 done, 1 failed" in said.out
+    assert "s3://drives/weights: no transfer2.5-2b-depth here: put there what `airshower checkpoint" in said.out
+    assert json.loads((tmp_path / "edge.json").read_text())["model"]["weights"] == "s3://drives/weights"
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main([*call, "--weights", "s3://drives/nowhere"])
+    assert "s3://drives/nowhere/ does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.cluster
 def test_a_style_image_counts_and_needs_its_encoder(weights, rows, tmp_path, capsys):
     styled = json.loads((rows / "edge.json").read_text()) | {
         "video_path": str(rows / "in.mp4"),
