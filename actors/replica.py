@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from airshower.actors.local_parts import local_parts
 from airshower.actors.view_chunks import ViewTexts, make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, PreparedViews, TextEmbedding
@@ -25,7 +26,6 @@ from airshower.configs.row_formats import AnySpec
 from airshower.configs.spec import ClipSpec
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
-from airshower.models.model_parts import open_parts
 from airshower.models.multiview import MultiviewModel
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.precision import compute_type
@@ -43,7 +43,7 @@ class Replica:
         self._preset = preset
         self._weights = weights
         self._device = torch.device(device)
-        self._parts = open_parts(preset, weights)
+        self._parts = local_parts(preset, weights)
         self._autoencoder: VideoAutoencoder = self._parts.autoencoder(self._device, compute_type(self._device))
         self._style_encoder: StyleEncoder | None = None
         self._models: dict[str, TransferModel | MultiviewModel] = {}

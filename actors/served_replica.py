@@ -39,14 +39,15 @@ class ServedReplica:
         annotate: Annotate,
         device: str,
         stall_timeout_s: float,
+        embedding_cache: str | None = None,
     ) -> None:
-        """Loads model and text encoder, raises what they raise; `stall_timeout_s` without progress counts as unhealthy.
+        """Loads what every row needs, raises what that raises; unhealthy after `stall_timeout_s` without progress.
 
         The networks of `annotators` wait for the first row that needs them.
         """
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._text = self._thread.submit(TextEncoder, preset, weights, device).result()
+        self._text = self._thread.submit(TextEncoder, preset, weights, device, embedding_cache=embedding_cache).result()
         self._replica = self._thread.submit(Replica, preset, weights, device).result()
         self._annotator = self._thread.submit(Annotator, annotators, device).result()
         self._annotate = annotate

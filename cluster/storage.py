@@ -53,7 +53,7 @@ def exists(path: str) -> bool:
     """Whether there is a file or folder at `path`; raises OSError where the storage can't be asked."""
     if not is_url(path):
         return os.path.exists(path)
-    with _as_os_error(path):
+    with as_os_error(path):
         fs, place = url_to_fs(path)
         return bool(fs.exists(place))
 
@@ -62,14 +62,14 @@ def is_folder(path: str) -> bool:
     """Whether there is a folder at `path` (on object storage: whether any key lies below it)."""
     if not is_url(path):
         return os.path.isdir(path)
-    with _as_os_error(path):
+    with as_os_error(path):
         fs, place = url_to_fs(path)
         return bool(fs.isdir(place))
 
 
 def size_bytes(path: str) -> int:
     """Size of the file at `path` by one stat call; raises FileNotFoundError, IsADirectoryError or another OSError."""
-    with _as_os_error(path):
+    with as_os_error(path):
         if not is_url(path):
             status = os.stat(path)
             folder, size = stat.S_ISDIR(status.st_mode), status.st_size
@@ -85,9 +85,9 @@ def size_bytes(path: str) -> int:
 def list_files(folder: str) -> list[str]:
     """The files of a folder, sorted, as full paths; its subfolders are not entered. Raises OSError."""
     if not is_url(folder):
-        with _as_os_error(folder), os.scandir(folder) as entries:
+        with as_os_error(folder), os.scandir(folder) as entries:
             return sorted(entry.path for entry in entries if entry.is_file())
-    with _as_os_error(folder):
+    with as_os_error(folder):
         fs, place = url_to_fs(folder)
         # an object store lists a folder's own marker among its files
         files = [entry["name"] for entry in fs.ls(place, detail=True) if entry["type"] == "file"]
@@ -98,7 +98,7 @@ def list_matching(pattern: str) -> list[str]:
     """The files and folders that a pattern with *, ? or [] matches, sorted, as full paths; raises OSError."""
     if not is_url(pattern):
         return sorted(glob.glob(pattern))
-    with _as_os_error(pattern):
+    with as_os_error(pattern):
         fs, place = url_to_fs(pattern)
         return sorted(fs.unstrip_protocol(name) for name in fs.glob(place))
 
@@ -106,7 +106,7 @@ def list_matching(pattern: str) -> list[str]:
 @contextmanager
 def open_file(path: str, mode: str = "rb") -> Iterator[IO[bytes]]:
     """The file at `path`, opened in a binary mode and closed afterwards; raises OSError."""
-    with _as_os_error(path):
+    with as_os_error(path):
         file = fsspec.open(path, mode).open() if is_url(path) else open(path, mode)  # noqa: SIM115 - closed below
     with file:
         yield file
@@ -114,12 +114,12 @@ def open_file(path: str, mode: str = "rb") -> Iterator[IO[bytes]]:
 
 def read_bytes(path: str) -> bytes:
     """All bytes of the file at `path`; raises OSError."""
-    with open_file(path) as file, _as_os_error(path):
+    with open_file(path) as file, as_os_error(path):
         return file.read()
 
 
 @contextmanager
-def _as_os_error(path: str) -> Iterator[None]:
+def as_os_error(path: str) -> Iterator[None]:
     """Names the path in whatever goes wrong: protocols raise errors of their own client libraries."""
     try:
         yield

@@ -63,6 +63,7 @@ class ModelPreset:
     shift: float = 1.0  # timestep shift of the flow schedule
     last_guided_step: int | None = None  # from 0, of guided generation
     text_on_gpu: bool  # whether the text encoder takes a share of a GPU, where there is one
+    keep_input_resolution: bool = False  # whether clips are resized back to their input's size
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
     multiview: MultiviewDefaults | None = None  # of a model for several cameras
 
@@ -140,6 +141,7 @@ def transfer25_2b() -> ModelPreset:
         last_guided_step=25,
         features=frozenset({"guided-generation", "style-image"}) | ANNOTATOR_FEATURES,
         text_on_gpu=True,
+        keep_input_resolution=True,
         negative_prompt=_TRANSFER25_NEGATIVE_PROMPT,
     )
 

@@ -102,7 +102,9 @@ class ClipSpec(RowSpec):
         default=None, ge=1, description="Frame of the input, counted from 0, used as style image"
     )
     image_context_path: Text | None = Field(default=None, description="Style image")
-    keep_input_resolution: bool = Field(default=False, description="Resize the result back to the input's size")
+    keep_input_resolution: bool | None = Field(
+        default=None, description="Resize the result back to the input's size; default: the model's"
+    )
     show_control_condition: bool = Field(default=False, description="Put the controls beside the output")
     show_input: bool = Field(default=False, description="Put the input beside the output")
     guided_generation_mask: Text | None = Field(
@@ -217,6 +219,7 @@ class ClipSpec(RowSpec):
             "resolution": preset.resolution,
             "num_steps": preset.num_steps,
             "guidance": preset.guidance,
+            "keep_input_resolution": preset.keep_input_resolution,
         }
         if self.guided_generation_mask is not None:
             defaults["guided_generation_step_threshold"] = preset.last_guided_step

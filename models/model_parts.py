@@ -32,8 +32,8 @@ class PromptEncoder(Protocol):
 class ModelParts(Protocol):
     """The parts of one model; all methods that read weights raise WeightsError or CheckpointError."""
 
-    def require(self) -> None:
-        """Raises WeightsError, naming it, where a part is missing."""
+    def require(self, *, text_encoder: bool = True) -> None:
+        """Raises WeightsError, naming it, where a part is missing; the text encoder may be where prompts are known."""
         ...
 
     def networks(self) -> tuple[str, ...]:
@@ -60,6 +60,14 @@ class ModelParts(Protocol):
         """The text encoder that all networks share."""
         ...
 
+    def text_encoder_name(self) -> str:
+        """What the text encoder is called, fit for the name of a folder."""
+        ...
+
+    def text_encoder_folder(self) -> Path:
+        """Where the text encoder is, if it is there."""
+        ...
+
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """The encoder of style images; raises WeightsError for a model without."""
         ...
@@ -69,16 +77,19 @@ class ModelParts(Protocol):
         ...
 
 
-def open_parts(preset: ModelPreset, weights: str | None) -> ModelParts:
-    """The parts of a preset's model in the folder that the user named, or as shipped; raises WeightsError for none."""
+def open_parts(preset: ModelPreset, weights: str | None, *, named: str | None = None) -> ModelParts:
+    """The parts of a preset's model in the folder that the user named, or as shipped; raises WeightsError for none.
+
+    `named` is what the user calls the folder where that isn't its path.
+    """
     if isinstance(preset.weights, TrainedWeights):
         if weights is None:
             shared = SHIPPED / preset.weights.autoencoder_of / "autoencoder"
             return TrainedParts(SHIPPED / preset.weights.folder, shared)
-        return TrainedParts(Path(weights), Path(weights) / "autoencoder")
+        return TrainedParts(Path(weights), Path(weights) / "autoencoder", named=named)
     if weights is None:
         raise WeightsError(
             f"{preset.name}: its weights don't come with Airshower: fetch them with `airshower checkpoint download "
             f"{preset.name} --to DIR` and name that folder with --weights DIR"
         )
-    return PublishedParts(preset.weights, Path(weights))
+    return PublishedParts(preset.weights, Path(weights), named=named)

@@ -29,22 +29,22 @@ WEIGHT_SUFFIXES = (".pt", ".pth", ".safetensors")
 class PublishedParts:
     """The parts of a model of the 2B family."""
 
-    def __init__(self, weights: PublishedWeights, folder: Path) -> None:
+    def __init__(self, weights: PublishedWeights, folder: Path, *, named: str | None = None) -> None:
         self._weights = weights
         self._folder = folder
+        self._named = named
 
-    def require(self) -> None:
+    def require(self, *, text_encoder: bool = True) -> None:
         """Raises WeightsError for a missing autoencoder or text encoder, and where there is no network at all.
 
         A network that no row asks for may be missing.
         """
         self._part(self._weights.autoencoder)
-        self._part(self._weights.text_encoder)
+        if text_encoder:
+            self._part(self._weights.text_encoder)
         if not self._single:
             wanted = list(self._weights.networks.values())
-            raise WeightsError(
-                f"{self._folder}: none of {', '.join(wanted)} here: {download_hint(wanted[0], self._folder)}"
-            )
+            raise WeightsError(f"{self._called}: none of {', '.join(wanted)} here: {self._remedy(wanted[0])}")
 
     def networks(self) -> tuple[str, ...]:
         """Those of one control that are there, and that of several once all are."""
@@ -76,6 +76,14 @@ class PublishedParts:
         encoder = Reason1 if self._weights.reads_text_with == "reason1" else T5
         return encoder.load(self._part(self._weights.text_encoder), device, compute_type(device))
 
+    def text_encoder_name(self) -> str:
+        """That of the published one, whose place another one may take."""
+        return self._weights.text_encoder
+
+    def text_encoder_folder(self) -> Path:
+        """A folder of transformers."""
+        return self._folder / self._weights.text_encoder
+
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """SigLIP2's vision half."""
         if self._weights.style_encoder is None:
@@ -105,8 +113,17 @@ class PublishedParts:
     def _part(self, name: str) -> Path:
         path = self._found(name)
         if path is None:
-            raise WeightsError(f"{self._folder}: no {name} here: {download_hint(name, self._folder)}")
+            raise WeightsError(f"{self._called}: no {name} here: {self._remedy(name)}")
         return path
+
+    @property
+    def _called(self) -> str:
+        return self._named or str(self._folder)
+
+    def _remedy(self, name: str) -> str:
+        if self._named is not None:
+            return f"put there what `airshower checkpoint download {name}` fetches"
+        return download_hint(name, self._folder)
 
     def _found(self, name: str) -> Path | None:
         """Where a part is, None if nowhere; raises WeightsError where it isn't clear which file is meant."""

@@ -13,23 +13,26 @@ from airshower.models.text_projection import Projection
 from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer
 
 _NETWORK = "transformer"
+_TEXT_ENCODER = "text_encoder"
 
 
 class TrainedParts:
     """A folder with `transformer/` and `text_encoder/`, and the folder of the autoencoder."""
 
-    def __init__(self, folder: Path, autoencoder: Path) -> None:
+    def __init__(self, folder: Path, autoencoder: Path, *, named: str | None = None) -> None:
         self._folder = folder
+        self._named = named or str(folder)
         self._autoencoder = autoencoder
 
-    def require(self) -> None:
+    def require(self, *, text_encoder: bool = True) -> None:
         """Raises WeightsError unless every part has its folder."""
-        missing = [part for part in ("text_encoder", _NETWORK) if not (self._folder / part).is_dir()]
+        wanted = (_TEXT_ENCODER, _NETWORK) if text_encoder else (_NETWORK,)
+        missing = [part for part in wanted if not (self._folder / part).is_dir()]
         if not self._autoencoder.is_dir():
             missing.insert(0, "autoencoder")
         if missing:
             raise WeightsError(
-                f"{self._folder}: no {', '.join(missing)} folder here: name a folder that holds a whole model"
+                f"{self._named}: no {', '.join(missing)} folder here: name a folder that holds a whole model"
             )
 
     def networks(self) -> tuple[str, ...]:
@@ -50,17 +53,25 @@ class TrainedParts:
 
     def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
         """From a diffusers folder."""
-        self.require()
+        self.require(text_encoder=False)
         return VideoAutoencoder.load(self._autoencoder, device, dtype)
 
     def text_encoder(self, device: torch.device) -> WordEncoder:
         """From a transformers folder."""
         self.require()
-        return WordEncoder.load(self._folder / "text_encoder", device)
+        return WordEncoder.load(self._folder / _TEXT_ENCODER, device)
+
+    def text_encoder_name(self) -> str:
+        """All of them have one name."""
+        return _TEXT_ENCODER
+
+    def text_encoder_folder(self) -> Path:
+        """Beside the network."""
+        return self._folder / _TEXT_ENCODER
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """There is none."""
-        raise WeightsError(f"{self._folder}: models trained here take no style image: remove it from the row")
+        raise WeightsError(f"{self._named}: models trained here take no style image: remove it from the row")
 
     def sha256(self, name: str) -> str:
         """Over all weight files."""

@@ -47,6 +47,13 @@ class RowProgress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Warned:
+    """Something doesn't work as asked, and the rows are made all the same."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowDone:
     """A clip is written; `video` is its path in the run folder."""
 
@@ -66,4 +73,5 @@ class RowFailed:
     message: str
 
 
-Event = RunStarted | PoolsStarted | StageFinished | RowProgress | RowDone | RowFailed
+LiveEvent = StageFinished | RowProgress | Warned  # what comes from the stages while rows are on their way
+Event = RunStarted | PoolsStarted | LiveEvent | RowDone | RowFailed

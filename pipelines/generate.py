@@ -22,12 +22,13 @@ from airshower.configs.presets import ModelPreset
 from airshower.pipelines.events import (
     STAGES,
     Event,
+    LiveEvent,
     PoolsStarted,
     RowDone,
     RowFailed,
-    RowProgress,
     RunStarted,
     StageFinished,
+    Warned,
 )
 from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
 from airshower.pipelines.monitor import Reporter, start_monitor
@@ -56,6 +57,7 @@ class GenerateSettings:
     annotators: str | None = None  # folder; None: `weights`, which holds those of a published model
     replicas: int | None = None  # None: one per GPU, or per CPU where there is no GPU
     device: str = "auto"  # auto | cpu | cuda
+    embedding_cache: str | None = None  # folder or URL where embedded prompts are kept; None: nowhere
     address: str | None = None  # of a Ray cluster; None: RAY_ADDRESS or a local one
     verbose: bool = False  # let Ray talk
     stall_timeout_s: float = 6 * 3600  # a run in which no row moves for so long is given up
@@ -134,7 +136,9 @@ def _parts_for(settings: GenerateSettings) -> "Callable[[str, str], GraphParts]"
     from airshower.pipelines.graph import parts_of
 
     annotators = settings.annotators or settings.weights
-    return lambda device, folder: parts_of(settings.preset, settings.weights, annotators, device, folder)
+    return lambda device, folder: parts_of(
+        settings.preset, settings.weights, annotators, device, folder, embedding_cache=settings.embedding_cache
+    )
 
 
 def _follow(
@@ -206,12 +210,15 @@ def _stream(graph: "Dataset") -> Iterator[ManifestEntry | None]:
 
 
 def _tell_live(
-    events: Sequence[StageFinished | RowProgress],
+    events: Sequence[LiveEvent],
     told: set[tuple[int, str]],
     manifest: Manifest,
     tell: Callable[[Event], None],
 ) -> None:
     for event in events:
+        if isinstance(event, Warned):
+            tell(event)
+            continue
         if event.index in manifest:
             continue
         if isinstance(event, StageFinished):

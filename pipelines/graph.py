@@ -24,6 +24,7 @@ from airshower.pipelines.stages import (
     ReplicaLike,
     TextEncoderLike,
     TextStage,
+    Warn,
     prepare_stage,
     row_table,
     write_stage,
@@ -40,17 +41,26 @@ class GraphParts:
 
     prepare: Callable[[AnySpec], PreparedClip | PreparedViews]
     load_annotator: Callable[[], AnnotatorLike]
-    load_text_encoder: Callable[[], TextEncoderLike]
+    load_text_encoder: Callable[[Warn], TextEncoderLike]
     load_replica: Callable[[], ReplicaLike]
     write: Callable[[Row], Row]
 
 
-def parts_of(preset: ModelPreset, weights: str | None, annotators: str | None, device: str, folder: str) -> GraphParts:
+def parts_of(
+    preset: ModelPreset,
+    weights: str | None,
+    annotators: str | None,
+    device: str,
+    folder: str,
+    *,
+    embedding_cache: str | None = None,
+) -> GraphParts:
     """The real parts for a model and a folder of annotators, writing into `folder`."""
+    text_device = device if preset.text_on_gpu else "cpu"
     return GraphParts(
         prepare=_prepare,
         load_annotator=partial(_load_annotator, annotators, device),
-        load_text_encoder=partial(_load_text_encoder, preset, weights, device if preset.text_on_gpu else "cpu"),
+        load_text_encoder=partial(_load_text_encoder, preset, weights, text_device, embedding_cache),
         load_replica=partial(_load_replica, preset, weights, device),
         write=partial(write_row, folder=folder),
     )
@@ -113,10 +123,12 @@ def _load_annotator(folder: str | None, device: str) -> AnnotatorLike:
     return Annotator(folder, device=device, threads=1)
 
 
-def _load_text_encoder(preset: ModelPreset, weights: str | None, device: str) -> TextEncoderLike:
+def _load_text_encoder(
+    preset: ModelPreset, weights: str | None, device: str, embedding_cache: str | None, warn: Warn
+) -> TextEncoderLike:
     from airshower.actors.text_encoder import TextEncoder
 
-    return TextEncoder(preset, weights, device=device, threads=1)
+    return TextEncoder(preset, weights, device=device, threads=1, embedding_cache=embedding_cache, warn=warn)
 
 
 def _load_replica(preset: ModelPreset, weights: str | None, device: str) -> ReplicaLike:

@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
         ("status", pa.string()),  # done | failed
         ("source", pa.string()),
         ("prompt", pa.string()),
-        ("video", pa.string()),  # path in the run folder
+        ("video", pa.string()),  # path in the run folder; of an image where the clip is one frame
         ("record", pa.string()),
         ("frames", pa.int64()),
         ("fps", pa.float64()),

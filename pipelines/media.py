@@ -1,4 +1,4 @@
-"""Video files in and out: decoding to RGB frames, encoding to mp4.
+"""Video files in and out: decoding to RGB frames, encoding to mp4, and to JPEG what is a single frame.
 
 Reading takes whatever FFmpeg takes (H.264, HEVC, any container, also single images), from a local path or any fsspec
 URL, and decodes in order, so the frame count is exact. Colours are those that OpenCV gives: the file's tagged matrix,
@@ -30,6 +30,8 @@ from airshower.cluster import storage
 from airshower.configs.sizes import Size
 
 RATE_TOLERANCE = 1e-3  # relative; 24 and 24000/1001 fps go together
+JPEG_QUALITY = 85  # 0..100, as published
+_JPEG_MOST_PX = 65_500  # libjpeg's limit, below the format's
 IMAGE_FPS = 24.0  # an image has no rate of its own; 24 is the base rate of the Cosmos family
 
 
@@ -104,6 +106,15 @@ def write_video(target: str | os.PathLike[str] | IO[bytes], frames: np.ndarray, 
     finally:
         with suppress(OSError):  # gone already when all went well; the error that matters is raised above
             part.unlink()
+
+
+def jpeg(frame: np.ndarray) -> bytes:
+    """One uint8 RGB frame (height, width, 3) as a JPEG file; raises ValueError for a size that JPEG hasn't."""
+    height, width = frame.shape[:2]
+    if max(height, width) > _JPEG_MOST_PX:
+        raise ValueError(f"a picture of {width}x{height} can't be a JPEG: {_JPEG_MOST_PX} pixels a side at most")
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes()
 
 
 class _Nameless:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from airshower.pipelines.events import RowProgress, StageFinished
+from airshower.pipelines.events import LiveEvent, RowProgress, Warned
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -25,13 +25,13 @@ class Monitor:
     """The actor's state: events since the last drain, and attempts per row and stage."""
 
     def __init__(self) -> None:
-        self._events: list[StageFinished | RowProgress] = []
+        self._events: list[LiveEvent] = []
         self._attempts: Counter[tuple[int, str]] = Counter()
 
-    def report(self, event: StageFinished | RowProgress) -> None:
+    def report(self, event: LiveEvent) -> None:
         self._events.append(event)
 
-    def drain(self) -> list[StageFinished | RowProgress]:
+    def drain(self) -> list[LiveEvent]:
         events, self._events = self._events, []
         return events
 
@@ -46,10 +46,14 @@ class Reporter:
     def __init__(self, monitor: "ActorHandle[Monitor] | None" = None) -> None:
         self._monitor = monitor  # None reports to nobody
 
-    def report(self, event: StageFinished | RowProgress) -> None:
+    def report(self, event: LiveEvent) -> None:
         """Tells the monitor, without waiting."""
         if self._monitor is not None:
             self._monitor.report.remote(event)
+
+    def warn(self, message: str) -> None:
+        """Tells the user something that no row fails of."""
+        self.report(Warned(message=message))
 
     def attempt(self, index: int, stage: str) -> int:
         """Counts one more begin of this row in this stage: 1 the first time, or when the monitor does not answer."""
@@ -57,7 +61,7 @@ class Reporter:
             return 1
         return self._ask(self._monitor.attempt.remote(index, stage), otherwise=1)
 
-    def drain(self) -> list[StageFinished | RowProgress]:
+    def drain(self) -> list[LiveEvent]:
         """What the stages reported since the last call; nothing when the monitor does not answer."""
         if self._monitor is None:
             return []

@@ -32,6 +32,7 @@ _LOAD_RETRY_S = 2.0
 _log = logging.getLogger(__name__)
 
 Loaded = TypeVar("Loaded")
+Warn = Callable[[str], None]  # tells the user what no row fails of
 
 
 class LoadError(RuntimeError):
@@ -104,8 +105,8 @@ class AnnotateStage:
 class TextStage:
     """Holds one text encoder: adds the embeddings of the prompt and of the negative prompt."""
 
-    def __init__(self, load: Callable[[], TextEncoderLike], reporter: Reporter) -> None:
-        self._encoder, self._reporter = load_patiently("text encoder", load), reporter
+    def __init__(self, load: Callable[[Warn], TextEncoderLike], reporter: Reporter) -> None:
+        self._encoder, self._reporter = load_patiently("text encoder", lambda: load(reporter.warn)), reporter
 
     def __call__(self, table: pa.Table) -> pa.Table:
         (row,) = rows_of(table)

@@ -1,5 +1,7 @@
 """Writing a finished row: its videos first, then its record, each under its final name only when it is complete.
 
+A clip of one frame is an image: it and what is shown of its inputs are written as NAME.jpg instead of NAME.mp4.
+
 Assumes that the run folder is a local path, reachable from every node that writes. Files grow under hidden names
 beside their final ones, so a worker that dies leaves nothing half-written under a final name, and writing a row again
 replaces its files by the same ones. Deliberately no URLs: a run is copied to object storage when it is done.
@@ -23,7 +25,7 @@ import airshower
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row
 from airshower.configs.row_formats import AnySpec, ClipSpec, MultiviewSpec
-from airshower.pipelines.media import write_video
+from airshower.pipelines.media import jpeg, write_video
 from airshower.pipelines.shown_clip import Videos, clip_videos
 from airshower.pipelines.shown_views import views_videos
 
@@ -60,7 +62,7 @@ def sweep_run_folder(folder: str) -> None:
 
 
 def write_row(row: Row, folder: str) -> Row:
-    """Writes NAME.mp4, the shown inputs and NAME.json into the run folder; adds `outputs`, paths in that folder.
+    """Writes NAME.mp4 or NAME.jpg, the shown inputs and NAME.json into the run folder; adds `outputs`, paths in it.
 
     Raises OSError or OutputError, with path and remedy, when a file can't be written, ValueError when the row was not
     generated.
@@ -71,8 +73,8 @@ def write_row(row: Row, folder: str) -> Row:
     frames = unpack_frames(row.generated.frames)
     outputs = {"record": f"{row.name}.json"}
     for kind, (end, video) in _videos(row.spec, row.prepared, frames).items():
-        outputs[kind] = f"{row.name}{end}.mp4"
-        write_video(Path(folder) / outputs[kind], video, row.prepared.fps)
+        outputs[kind] = f"{row.name}{end}.{'jpg' if len(video) == 1 else 'mp4'}"
+        _write_shown(Path(folder) / outputs[kind], video, row.prepared.fps)
     seconds = {**row.seconds, "write": time.perf_counter() - begun_s, **row.generated.seconds}
     record = record_of(row, row.spec, row.prepared, row.generated, outputs, seconds, frames)
     with final_file(Path(folder) / outputs["record"]) as part:
@@ -119,6 +121,15 @@ def record_of(
         "outputs": outputs,
         "versions": recorded_versions(),
     }
+
+
+def _write_shown(path: Path, frames: np.ndarray, fps: float) -> None:
+    """Frames (F, H, W, 3) as a video, a single one as an image."""
+    if len(frames) > 1:
+        write_video(path, frames, fps)
+    else:
+        with final_file(path) as part:
+            part.write_bytes(jpeg(frames[0]))
 
 
 @cache

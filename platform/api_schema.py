@@ -17,7 +17,7 @@ DESCRIPTION = """Post a row (the fields of `airshower spec schema`), get a video
 
 1. `POST /v1/videos` with the row as JSON, or as a form with the row in `spec` and its videos as files
 2. `GET /v1/videos/{id}` until `status` is `done`, or `failed` with the reason
-3. `GET /v1/videos/{id}/content` for the mp4"""
+3. `GET /v1/videos/{id}/content` for the mp4, or for the jpg of a clip of one frame"""
 
 EXAMPLE = {"prompt": "A sunny street with a red car and tall trees.", "edge": {"control_weight": 1.0}, "seed": 2025}
 
@@ -44,6 +44,7 @@ class Model(BaseModel):
     frames_per_chunk: int
     num_steps: int
     guidance: int
+    keep_input_resolution: bool = Field(description="Whether a clip is resized back to its input's size")
 
     @classmethod
     def of(cls, preset: ModelPreset) -> "Model":

@@ -19,6 +19,11 @@ class Clip {
       video.addEventListener("ended", () => video === this.leader() && this.rewind());
       video.addEventListener("click", () => this.toggle());
     });
+    card.querySelectorAll(".tiles img").forEach((image) => {
+      const lost = () => image.closest("figure").classList.add("missing");
+      if (image.complete && !image.naturalWidth) lost();
+      else image.addEventListener("error", lost);
+    });
     this.scrub?.addEventListener("input", () => this.seek(Number(this.scrub.value) * this.length()));
     this.scrub?.addEventListener("pointerdown", () => this.hold());
     this.button?.addEventListener("click", () => this.toggle());
@@ -63,6 +68,7 @@ class Clip {
     this.start();
   }
   toggle() {
+    if (!this.videos.length) return;
     this.wanted = !(this.wanted && playing);
     if (this.wanted && !playing) {
       clips.forEach((clip) => { clip.wanted = clip === this; });

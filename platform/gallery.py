@@ -28,12 +28,17 @@ _TEMPLATES = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """One video of a card."""
+    """One video or image of a card."""
 
     kind: str  # input, control, mask or output
     label: str
     note: str
     url: str
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a picture that doesn't move: a clip of one frame is one."""
+        return self.url.endswith(".jpg")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,10 +174,9 @@ def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[st
 
 def _settings(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """(name, value) of what shaped the clip; what is unknown is left out."""
-    length_s = (entry.get("frames") or 0) / (entry.get("fps") or 1)
     candidates = {
         "size": f"{entry['width']}\u2009\u00d7\u2009{entry['height']}" if entry.get("width") else None,
-        "frames": f"{entry['frames']} at {entry['fps']:g} fps ({length_s:.1f} s)" if entry.get("frames") else None,
+        "frames": _frames_words(entry),
         "chunks": entry.get("chunks"),
         "steps": spec.get("num_steps"),
         "guidance": spec.get("guidance"),
@@ -181,6 +185,13 @@ def _settings(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[tuple[
         "avoid": spec.get("negative_prompt") or None,
     }
     return tuple((name, str(value)) for name, value in candidates.items() if value is not None)
+
+
+def _frames_words(entry: Mapping[str, Any]) -> str | None:
+    frames, fps = entry.get("frames"), entry.get("fps") or 1
+    if not frames:
+        return None
+    return "1, an image" if frames == 1 else f"{frames} at {fps:g} fps ({frames / fps:.1f} s)"
 
 
 def _times(entry: Mapping[str, Any]) -> tuple[StageTime, ...]:

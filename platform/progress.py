@@ -25,6 +25,7 @@ from airshower.pipelines.events import (
     RowProgress,
     RunStarted,
     StageFinished,
+    Warned,
 )
 
 _REFRESH_PER_S = 4
@@ -68,6 +69,8 @@ class RunProgress:
             case RowProgress():
                 self._seen.add(event.index)
                 self._fractions[event.index] = event.fraction
+            case Warned():
+                pass
             case RowDone() | RowFailed():
                 self._ended.add(event.index)
                 self._fractions.pop(event.index, None)
@@ -229,6 +232,8 @@ def _told(event: Event, progress: RunProgress) -> str | None:
             return f"{event.rows} clip{'s' if event.rows != 1 else ''} to make"
         case PoolsStarted():
             return progress.state
+        case Warned():
+            return f"warning: {printable(event.message)}"
         case RowFailed(stage="run"):  # the run stopped, with all rows that were left
             return None
         case RowFailed() if progress.failed <= _TOLD_FAILURES:

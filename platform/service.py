@@ -43,6 +43,7 @@ class ServiceSettings:
     model: str = "tiny-transfer"
     weights: str | None = None
     annotators: str | None = None  # folder; None: `weights`, which holds those of a published model
+    embedding_cache: str | None = None  # folder or URL where embedded prompts are kept; None: nowhere
     device: str = "cpu"
     min_replicas: int = 1
     max_replicas: int = 1
@@ -127,6 +128,7 @@ def service(settings: ServiceSettings) -> serve.Application:
         annotate_row,
         settings.device,
         settings.stall_timeout_s,
+        settings.embedding_cache,
     )
 
     def build() -> FastAPI:

@@ -26,6 +26,7 @@ from airshower.platform.requests import row_of
 from airshower.platform.uploads import BodyError, BodyTooLargeError, form_spec, json_spec, with_files
 
 RETRY_AFTER_S = 10
+MEDIA_TYPES = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".json": "application/json"}  # of results, by ending
 
 
 class VideoApi:
@@ -88,10 +89,10 @@ class VideoApi:
             responses=problems(404),
             summary="Stop a video and delete its files",
         )
-        mp4: dict[str, Any] = {"responses": _file("video/mp4"), "response_class": FileResponse}
-        app.add_api_route(f"{one}/content", self.content, **mp4, summary="The generated video")
-        app.add_api_route(f"{one}/controls/{{key}}", self.control, **mp4, summary="A control as the model saw it")
-        app.add_api_route(f"{one}/masks/{{key}}", self.mask, **mp4, summary="A control's mask as words found it")
+        clip: dict[str, Any] = {"responses": _file("video/mp4", "image/jpeg"), "response_class": FileResponse}
+        app.add_api_route(f"{one}/content", self.content, **clip, summary="The generated video, or image of one frame")
+        app.add_api_route(f"{one}/controls/{{key}}", self.control, **clip, summary="A control as the model saw it")
+        app.add_api_route(f"{one}/masks/{{key}}", self.mask, **clip, summary="A control's mask as words found it")
         record: dict[str, Any] = {"responses": _file("application/json"), "response_class": FileResponse}
         app.add_api_route(f"{one}/record", self.record, **record, summary="Settings, model, timings and versions")
 
@@ -140,18 +141,18 @@ class VideoApi:
         self._jobs.remove(video_id)
 
     async def content(self, video_id: str) -> FileResponse:
-        return await self._output(video_id, "video", "mp4")
+        return await self._output(video_id, "video")
 
     async def control(self, video_id: str, key: str) -> FileResponse:
-        return await self._output(video_id, f"control_{key}", "mp4")
+        return await self._output(video_id, f"control_{key}")
 
     async def mask(self, video_id: str, key: str) -> FileResponse:
-        return await self._output(video_id, f"mask_{key}", "mp4")
+        return await self._output(video_id, f"mask_{key}")
 
     async def record(self, video_id: str) -> FileResponse:
-        return await self._output(video_id, "record", "json")
+        return await self._output(video_id, "record")
 
-    async def _output(self, video_id: str, kind: str, suffix: str) -> FileResponse:
+    async def _output(self, video_id: str, kind: str) -> FileResponse:
         video = await self.get(video_id)
         if video.error is not None:
             raise HTTPException(422, f"the video failed in stage {video.error.stage}: {video.error.message}")
@@ -159,9 +160,10 @@ class VideoApi:
             raise HTTPException(409, f"the video is {video.status} ({video.progress:.0%}): ask again when it is done")
         if kind not in video.outputs:
             raise HTTPException(404, f"{kind} is no result of this video: it has {', '.join(video.outputs)}")
-        media_type = "video/mp4" if suffix == "mp4" else "application/json"
         path = self._jobs.folder(video_id) / video.outputs[kind]
-        return FileResponse(path, media_type=media_type, filename=path.name, content_disposition_type="inline")
+        return FileResponse(
+            path, media_type=MEDIA_TYPES[path.suffix], filename=path.name, content_disposition_type="inline"
+        )
 
     async def models(self) -> ModelList:
         return ModelList(models=[Model.of(self._preset)])
@@ -193,5 +195,5 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
 
-def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media_type: {}}}, **problems(404, 409, 422)}
+def _file(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: {} for media_type in media_types}}, **problems(404, 409, 422)}

@@ -1,10 +1,12 @@
-"""What several test files share: a whole model folder with random weights.
+"""What several test files share: a whole model folder with random weights, a bucket, and caches of their own.
 
 Ray is told not to connect by itself: a thread that outlives its cluster must fail, not start another one under the
 tests that follow. What a trained model can do is not tested with this one: that is for `airshower evaluate`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,3 +42,34 @@ def annotators(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("annotators")
     save_annotators(folder)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that a test keeps for later runs meets those of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user_cache")))
+        yield
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The client of an empty bucket named drives; s3fs finds its server through the environment, as users set it."""
+    pytest.importorskip("flask", reason="moto[server] of the dev group is not installed")
+    import boto3
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="drives")
+    yield client
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from airshower.cluster import storage
 from airshower.configs.presets import PRESETS, PublishedWeights
 from airshower.configs.published import PUBLISHED, Published, published
 
@@ -93,23 +94,40 @@ def _parts_of_model(name: str) -> tuple[str, ...]:
     return weights.names() if isinstance(weights, PublishedWeights) else ()
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 @checkpoint_app.command("inspect")
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A .pt or .safetensors file, a DCP directory, a diffusers folder")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|URL",
+            help="A .pt or .safetensors file, a DCP directory, a diffusers folder; what a URL names is fetched once, "
+            "and a folder's URL on a web server ends with a slash",
+            show_default=False,
+        ),
+    ],
     *,
     ema: Annotated[bool, typer.Option("--ema", help="Look at the moving average of a training run's output")] = False,
-    lora: Annotated[Path | None, typer.Option(metavar="FILE", help="LoRA file to add to the weights")] = None,
+    lora: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="LoRA file to add to the weights", show_default=False)
+    ] = None,
     sha256: Annotated[str | None, typer.Option(metavar="HEX", help="Checksum that the file has to have")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks and every problem")] = False,
 ) -> int:
     """Say which network a checkpoint is for, its size and type, and every weight that doesn't fit; 1 if any."""
+    from airshower.cluster.node_cache import local_copy
     from airshower.models.checkpoints.identify import variant_name
     from airshower.models.checkpoints.load import problems_of, read_checkpoint, verify_checksum
 
     console = Console(highlight=False, soft_wrap=True)
-    if sha256 is not None:
-        verify_checksum(path, sha256)
-    checkpoint = read_checkpoint(path, ema=ema, lora=lora)
+    weights = local_copy(path, sha256=sha256, say=_say)
+    if sha256 is not None and not storage.is_url(path):
+        verify_checksum(weights, sha256)
+    adapters = None if lora is None else local_copy(lora, say=_say)
+    checkpoint = read_checkpoint(weights, ema=ema, lora=adapters)
     problems = problems_of(checkpoint)
     sizes = [tensor.elements for tensor in checkpoint.weights.values()]
     types = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in checkpoint.weights.values()})

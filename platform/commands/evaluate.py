@@ -14,6 +14,7 @@ from rich.table import Table
 from airshower.configs.presets import PRESETS, preset
 from airshower.configs.training import HELD_OUT_SEED
 from airshower.platform.progress import RunProgress, clock_words, show_progress
+from airshower.platform.required_parts import WEIGHTS_HELP, require_parts
 
 if TYPE_CHECKING:
     from airshower.pipelines.evaluation.looks import Confusion
@@ -28,9 +29,7 @@ def evaluate(
         str, typer.Option("--output", "-o", metavar="DIR", help="Folder for scenes, clips and the report")
     ],
     model: Annotated[str, typer.Option(metavar="NAME", help=f"Model preset: {', '.join(PRESETS)}")] = "tiny-transfer",
-    weights: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Folder of weights; default: those shipped for the model")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(metavar="DIR|URL", help=WEIGHTS_HELP, show_default=False)] = None,
     clips: Annotated[int, typer.Option(min=2, metavar="N", help="Held-out scenes")] = 16,
     seed: Annotated[
         int,
@@ -60,12 +59,11 @@ def evaluate(
     once, from its HD maps. Writes evaluation.json, evaluation.md and evaluation.png beside data/ (the scenes) and
     clips/ (the run with its gallery).
     """
-    from airshower.models.model_parts import open_parts
     from airshower.pipelines.evaluate import evaluate as run
     from airshower.pipelines.evaluation.run import CLIPS, EvaluateSettings
     from airshower.platform.gallery import write_gallery
 
-    open_parts(preset(model), weights).require()  # a wrong folder is known before minutes of rendering
+    require_parts(preset(model), weights)  # before minutes of rendering
     settings = EvaluateSettings(
         model=model,
         weights=weights,

@@ -13,7 +13,10 @@ import typer
 
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
+from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
+from airshower.platform.embedding_cache import embedding_cache_of
 from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
+from airshower.platform.required_parts import WEIGHTS_HELP, require_parts
 
 if TYPE_CHECKING:
     from airshower.pipelines.generate import RunSummary
@@ -55,9 +58,11 @@ def generate(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(
-            metavar="PATH", help="Folder of weights; default: those shipped for the model", rich_help_panel=_PANEL
-        ),
+        typer.Option(metavar="DIR|URL", help=WEIGHTS_HELP, show_default=False, rich_help_panel=_PANEL),
+    ] = None,
+    embedding_cache: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False, rich_help_panel=_PANEL),
     ] = None,
     annotators: Annotated[
         str | None,
@@ -97,15 +102,14 @@ def generate(
 ) -> None:
     """Generate a clip for every row.
 
-    The run folder gets NAME.mp4, the videos of its input and controls and NAME.json per row, and manifest.parquet and
-    index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows failed, with 2 if
-    the call was wrong.
+    The run folder gets NAME.mp4 (NAME.jpg for a clip of one frame), its input and controls and NAME.json per row, and
+    manifest.parquet and index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows
+    failed, with 2 if the call was wrong.
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
 
     from airshower.models.annotators.folder import AnnotatorFolder
-    from airshower.models.model_parts import open_parts
     from airshower.pipelines.generate import GenerateSettings, RunError
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
@@ -115,14 +119,16 @@ def generate(
     rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
     chosen = named or model_of(rows)
     folder = output_folder(rows, output)
+    cache = embedding_cache_of(embedding_cache, chosen)
     if any(row.error is None for row in rows):
-        open_parts(chosen, weights).require()  # a wrong folder ends the call here, not each replica
+        require_parts(chosen, weights, embedding_cache=cache, address=address)
     settings = GenerateSettings(
         preset=chosen,
         weights=weights,
         annotators=annotators,
         replicas=replicas,
         device=device,
+        embedding_cache=cache,
         address=address,
         verbose=verbose,
     )

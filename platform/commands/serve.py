@@ -12,6 +12,9 @@ from typing import Annotated, Literal
 import typer
 
 from airshower.configs.presets import PRESETS, preset
+from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
+from airshower.platform.embedding_cache import embedding_cache_of
+from airshower.platform.required_parts import WEIGHTS_HELP, require_parts
 
 _LIMITS = "Limits"
 _ACCESS = "What clients may read besides their uploads"
@@ -19,8 +22,9 @@ _ACCESS = "What clients may read besides their uploads"
 
 def serve(
     model: Annotated[str, typer.Option(metavar="NAME", help=f"Model preset: {', '.join(PRESETS)}")] = "tiny-transfer",
-    weights: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Folder of weights; default: those shipped for the model")
+    weights: Annotated[str | None, typer.Option(metavar="DIR|URL", help=WEIGHTS_HELP, show_default=False)] = None,
+    embedding_cache: Annotated[
+        str | None, typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False)
     ] = None,
     annotators: Annotated[
         str | None,
@@ -70,12 +74,12 @@ def serve(
 
     from airshower.cluster.session import ray_session
     from airshower.models.annotators.folder import AnnotatorFolder
-    from airshower.models.model_parts import open_parts
     from airshower.pipelines.pools import plan_pools
     from airshower.platform.access import Access
     from airshower.platform.service import ServiceSettings, running_service
 
-    open_parts(chosen, weights).require()  # missing weights are one line here; in Serve they are a row of failed starts
+    cache = embedding_cache_of(embedding_cache, chosen)
+    require_parts(chosen, weights, embedding_cache=cache, address=address)
     AnnotatorFolder(annotators).require()
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
@@ -87,6 +91,7 @@ def serve(
                 model=model,
                 weights=weights,
                 annotators=annotators,
+                embedding_cache=cache,
                 device=pools.device,
                 work_dir=str(work_dir.resolve()),
                 min_replicas=min_replicas,

@@ -17,6 +17,15 @@ def test_open_settings_come_from_the_preset_and_given_ones_stay():
     assert spec.resolved(preset("tiny-transfer")) == spec
 
 
+def test_published_models_keep_the_inputs_size_unless_told_not_to():
+    sizes = [
+        ClipSpec.model_validate(ROW | given).resolved(preset(model)).keep_input_resolution
+        for model in ("tiny-transfer", "transfer2.5-2b")
+        for given in ({}, {"keep_input_resolution": True}, {"keep_input_resolution": False})
+    ]
+    assert sizes == [False, True, False, True, True, False]
+
+
 def test_controls_keep_the_published_order():
     spec = ClipSpec.model_validate(ROW | {"seg": {"control_path": "/s.mp4"}, "vis": {}})
     assert list(spec.controls) == ["edge", "vis", "seg"]

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,7 @@ class CountingEncoder:
     """Leaves one line per prompt that it really encodes."""
 
     log: Path
+    warn: Callable[[str], None]
 
     def __post_init__(self) -> None:
         self.cache: dict[str, TextEmbedding] = {}

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,11 +14,10 @@ from airshower.models.model_parts import open_parts
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import read_video, write_video
 from airshower.platform.cli import main
-from tests.benchmarks.random_reason1 import save_random_reason1
 from tests.models.checkpoints.small import WITH_IMAGE, published, random_network
+from tests.small_published import save_small_published
 from tests.small_siglip import save_small_siglip
 
-AUTOENCODER = Path(__file__).parents[1] / "parity/cases/vae_2b/weights.safetensors"
 CPU = torch.device("cpu")
 
 
@@ -27,22 +25,7 @@ CPU = torch.device("cpu")
 def weights(tmp_path_factory):
     """A folder of weights, some laid down as files and some as a download leaves them; depth is not there."""
     folder = tmp_path_factory.mktemp("weights")
-    for number, control in enumerate(("edge", "vis", "seg")):
-        branch = replace(WITH_IMAGE.control, branches=(control,))
-        net = published(random_network(replace(WITH_IMAGE, control=branch), seed=number))
-        torch.save(net, folder / f"transfer2.5-2b-{control}.pt")
-    downloaded = folder / "transfer2.5-2b-vis" / "general" / "blur"
-    downloaded.mkdir(parents=True)
-    (folder / "transfer2.5-2b-vis.pt").rename(downloaded / "ba2f_ema_bf16.pt")
-    (folder / "predict2.5-2b-vae.safetensors").write_bytes(AUTOENCODER.read_bytes())
-    sizes = {
-        "width": 40,
-        "layers": 2,
-        "heads": 2,
-        "key_value_heads": 1,
-        "mrope_section": (2, 4, 4),
-    }  # 80 values: small's
-    save_random_reason1(folder / "reason1-7b", words=("system", "user", "rain"), dtype=torch.float32, **sizes)
+    save_small_published(folder)
     return folder
 
 
@@ -74,6 +57,25 @@ def test_each_row_is_made_by_the_network_of_its_controls(weights, rows, tmp_path
     assert {name: record["model"]["network"] for name, record in records.items()} == {"edge": "edge", "vis": "vis"}
     assert records["edge"]["model"]["sha256"] != records["vis"]["model"]["sha256"]
     assert read_video(str(tmp_path / "vis.mp4")).frames.shape == (5, 144, 256, 3)
+
+
+@pytest.mark.cluster
+def test_weights_come_from_a_bucket(weights, rows, tmp_path, capsys, bucket):
+    for file in weights.rglob("*"):
+        if file.is_file() and "seg" not in file.name:
+            bucket.upload_file(str(file), "drives", f"weights/{file.relative_to(weights).as_posix()}")
+    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
+    call = ["generate", str(rows), "--model", "transfer2.5-2b", "--output", str(tmp_path), *flags]
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main([*call, "--weights", "s3://drives/weights"])
+    said = capsys.readouterr()
+    assert "fetching s3://drives/weights/transfer2.5-2b-edge.pt: 0 of " in said.err
+    assert "2 done, 1 failed" in said.out
+    assert "s3://drives/weights: no transfer2.5-2b-depth here: put there what `airshower checkpoint" in said.out
+    assert json.loads((tmp_path / "edge.json").read_text())["model"]["weights"] == "s3://drives/weights"
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main([*call, "--weights", "s3://drives/nowhere"])
+    assert "s3://drives/nowhere/ does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.cluster

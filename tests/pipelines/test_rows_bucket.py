@@ -2,35 +2,12 @@
 
 import json
 
-import boto3
 import pytest
-import s3fs
 
 from airshower.configs.presets import preset
 from airshower.pipelines.rows import InputError, read_rows
 
-pytest.importorskip("flask", reason="moto[server] of the dev group is not installed")
-from moto.server import ThreadedMotoServer
-
 TINY = preset("tiny-transfer")
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    """An empty bucket's client; s3fs finds its server through the environment, as users set it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="drives")
-    yield client
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 def test_a_bucket_is_read_like_a_folder(bucket):

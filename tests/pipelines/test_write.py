@@ -3,6 +3,7 @@
 import hashlib
 import json
 import resource
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowErro
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import STAGES
-from airshower.pipelines.manifest import Manifest, ManifestEntry
+from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
 from airshower.pipelines.media import read_video
 from airshower.pipelines.shown_clip import shown_frames
 from airshower.pipelines.write import OutputError, open_run_folder, write_row
@@ -72,6 +73,22 @@ def test_a_row_becomes_videos_and_a_record_of_everything_that_shaped_them(tmp_pa
     assert record["seconds"]["denoise_s"] == 0.25
     assert record["seconds"]["write"] > 0
     assert set(record["versions"]) == {"airshower", "torch", "ray", "diffusers", "transformers", "python"}
+
+
+def test_a_clip_of_one_frame_is_an_image(tmp_path, row):
+    smooth = np.full_like(FRAMES[:1], (200, 60, 20))
+    packed = pack_frames(smooth)
+    prepared = replace(row.prepared, frames=1, input_frames=packed, controls={"edge": packed})
+    spec = row.spec.model_copy(update={"keep_input_resolution": True, "show_input": True})
+    image = replace(row, spec=spec, prepared=prepared, generated=replace(row.generated, frames=packed))
+    written = write_row(image, str(tmp_path))
+    shown = {"video": "street.jpg", "control_edge": "street_control_edge.jpg", "input": "street_input.jpg"}
+    assert written.outputs == shown | {"record": "street.json"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written.outputs.values())
+    picture = read_video(str(tmp_path / "street.jpg")).frames
+    assert picture.shape == (1, 64, 2 * 96, 3)
+    assert np.abs(picture.astype(int) - smooth[0, 0, 0]).max() <= 3
+    assert entry_of(written).video == "street.jpg"
 
 
 def test_writing_again_gives_the_same_bytes(tmp_path, row):

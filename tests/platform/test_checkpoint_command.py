@@ -1,5 +1,6 @@
 """`airshower checkpoint inspect` as a user sees it."""
 
+import hashlib
 import re
 
 import torch
@@ -33,6 +34,20 @@ def test_problems_are_listed_and_counted(tmp_path, capsys):
     code, out, _ = _inspect(capsys, tmp_path / "model.pt")
     assert code == 1
     assert "blocks.2.self_attn.k_norm.weight is missing" in out
+
+
+def test_a_file_in_a_bucket_is_fetched_and_held_against_its_checksum(tmp_path, capsys, bucket):
+    torch.save(published(random_network(CONFIG)), tmp_path / "model.pt")
+    bucket.upload_file(str(tmp_path / "model.pt"), "drives", "nets/model.pt")
+    code, out, err = _inspect(capsys, "s3://drives/nets/model.pt")
+    assert (code, "4 blocks of width 64" in out) == (0, True)
+    assert err.startswith("fetching s3://drives/nets/model.pt: 0 of ")
+    code, _, err = _inspect(capsys, "s3://drives/nets/model.pt", "--sha256", "00")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "s3://drives/nets/model.pt: SHA-256 is " in err
+    right = hashlib.sha256((tmp_path / "model.pt").read_bytes()).hexdigest()
+    code, out, err = _inspect(capsys, "s3://drives/nets/model.pt", "--sha256", right)
+    assert (code, err.startswith("fetching")) == (0, True)  # the bad copy was removed
 
 
 def test_what_is_no_checkpoint_is_one_line(tmp_path, capsys):

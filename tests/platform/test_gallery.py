@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import av
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -121,6 +122,27 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
         write_gallery(str(tmp_path))
 
 
+def make_image_run(folder: Path) -> Path:
+    """A run of one image with its input and a control."""
+    folder.mkdir()
+    outputs = {kind: path.replace("mp4", "jpg").format("still") for kind, path in OUTPUTS.items()}
+    for path in outputs.values():
+        cv2.imwrite(str(folder / path), np.full((48, 64, 3), 90, np.uint8))
+    write_record(folder, "still", outputs)
+    entry = {"index": 0, "name": "still", "status": "done", "video": "still.jpg", "record": "still.json"}
+    shape = {"frames": 1, "fps": 24.0, "height": 48, "width": 64, "chunks": 1}
+    pq.write_table(pa.Table.from_pylist([entry | shape], schema=SCHEMA), folder / "manifest.parquet")
+    return folder
+
+
+def test_a_clip_of_one_frame_is_shown_as_an_image(tmp_path):
+    page = Page(Path(write_gallery(str(make_image_run(tmp_path / "run")))).read_text())
+    images = [given["src"] for tag, given in page.tags if tag == "img"]
+    assert images == ["still_input.jpg", "still_control_edge.jpg", "still.jpg"]
+    assert not [tag for tag, given in page.tags if tag == "video" or given.get("class") == "transport"]
+    assert re.search(r"frames\s*1, an image", page.text)
+
+
 class Tab:
     """One browser tab over the DevTools protocol."""
 
@@ -221,6 +243,19 @@ def test_a_browser_plays_every_video_in_step_from_a_moved_folder(tab, tmp_path):
     tab.value("clips[2].card.focus()")
     tab.press("ArrowRight")  # from frame 10 to the middle of frame 11
     tab.wait_for("clips[2].videos.every((video) => Math.abs(video.currentTime - 1.15) < 0.01 && !video.seeking)")
+
+
+def test_a_browser_shows_images_and_says_which_are_gone(tab, tmp_path):
+    folder = make_image_run(tmp_path / "run")
+    write_gallery(str(folder))
+    (folder / "still_input.jpg").unlink()
+    tab.open(f"{folder.as_uri()}/index.html")
+    tab.wait_for("[...document.images].every((image) => image.complete)")
+    assert tab.value("[...document.images].map((image) => image.naturalWidth)") == [0, 64, 64]
+    assert tab.value("[...document.querySelectorAll('figure.missing')].map((one) => one.className)") == [
+        "input missing"
+    ]
+    tab.press("p")
 
 
 def test_a_thousand_clips_stay_light(tab, tmp_path):

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -187,6 +188,20 @@ def test_bad_row_is_refused_with_one_line(service, spec, line):
     assert line in answer.json()["error"]
     assert "\n" not in answer.json()["error"]
     assert "request.json" not in answer.json()["error"]
+
+
+def test_an_image_becomes_an_image(service, tmp_path):
+    cv2.imwrite(str(tmp_path / "in.png"), np.full((144, 144, 3), 90, np.uint8))
+    spec = json.dumps({"prompt": "rain", "edge": {}, "num_steps": 2, "keep_input_resolution": True})
+    with (tmp_path / "in.png").open("rb") as picture:
+        answer = service.http.post("/v1/videos", data={"spec": spec}, files={"video": picture})
+    done = service.follow(answer.json()["id"])[-1]
+    assert done["status"] == "done", done["error"]
+    for link in ("content", "control_edge"):
+        image = service.http.get(done["links"][link])
+        assert image.headers["content-type"] == "image/jpeg"
+        assert image.headers["content-disposition"].endswith('.jpg"')
+        assert cv2.imdecode(np.frombuffer(image.content, np.uint8), cv2.IMREAD_COLOR).shape == (144, 144, 3)
 
 
 def test_other_refusals(service):

@@ -1,0 +1,34 @@
+"""That a model can be loaded, known before anything starts: one line here, not a failure of each worker."""
+
+import os
+import sys
+
+from airshower.cluster import storage
+from airshower.configs.presets import ModelPreset
+
+WEIGHTS_HELP = "Folder of weights: a path, or a URL that each machine fetches once; default: those shipped"
+
+
+def require_parts(
+    model: ModelPreset, weights: str | None, *, embedding_cache: str | None = None, address: str | None = None
+) -> None:
+    """Raises WeightsError for missing weights, OSError for weights or a cache that can't be reached.
+
+    A cache makes up for a text encoder that isn't there, for the prompts it knows. Weights behind a URL are fetched
+    here, with progress on stderr, unless the work is done on a cluster that this machine may be no part of.
+    """
+    from airshower.actors.local_parts import local_parts
+    from airshower.actors.prompt_cache import PromptCache, require_writable
+    from airshower.models.weights import WeightsError
+
+    if embedding_cache is not None:
+        require_writable(embedding_cache)
+    elsewhere = bool(address or os.environ.get("RAY_ADDRESS"))
+    if weights is not None and storage.is_url(weights) and elsewhere:
+        if not storage.is_folder(weights):
+            raise WeightsError(f"{weights}: no folder of weights there: check the URL and its credentials")
+        return
+    parts = local_parts(model, weights, say=lambda line: print(line, file=sys.stderr, flush=True))
+    parts.require(text_encoder=embedding_cache is None)
+    if embedding_cache is not None:
+        PromptCache(embedding_cache, parts)
