@@ -7,11 +7,11 @@ row's video does not depend on how many replicas share the machine.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,11 +20,13 @@ from airshower.actors.view_chunks import ViewTexts, make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, PreparedViews, TextEmbedding
 from airshower.configs.multiview_spec import MultiviewSpec
+from airshower.configs.offload import Offload
 from airshower.configs.presets import ModelPreset
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.spec import ClipSpec
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
+from airshower.models.host_weights import HOST, Mover, gpu_mover
 from airshower.models.model_parts import open_parts
 from airshower.models.multiview import MultiviewModel
 from airshower.models.pixels import to_frames, to_tensor
@@ -35,16 +37,32 @@ from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 Progress = Callable[[float], None]
 
 
+class _CanBeOffloaded(Protocol):
+    def offload(self, mover: Mover) -> None: ...
+
+
+Offloadable = TypeVar("Offloadable", bound=_CanBeOffloaded)
+
+
 class Replica:
     """Holds the networks of one model: the only one, or each from the first row on that it makes."""
 
-    def __init__(self, preset: ModelPreset, weights: str | None = None, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        preset: ModelPreset,
+        weights: str | None = None,
+        device: str = "cpu",
+        threads: int = 1,
+        offload: Sequence[Offload] = (),
+    ) -> None:
         torch.set_num_threads(threads)
         self._preset = preset
         self._weights = weights
         self._device = torch.device(device)
+        self._offload = tuple(offload)
+        self._mover = gpu_mover(self._device) if offload else None
         self._parts = open_parts(preset, weights)
-        self._autoencoder: VideoAutoencoder = self._parts.autoencoder(self._device, compute_type(self._device))
+        self._autoencoder: VideoAutoencoder = self._loaded("autoencoder", self._parts.autoencoder)
         self._style_encoder: StyleEncoder | None = None
         self._models: dict[str, TransferModel | MultiviewModel] = {}
         self._identities: dict[str, dict[str, Any]] = {}
@@ -139,10 +157,19 @@ class Replica:
 
     def _model(self, network: str) -> TransferModel | MultiviewModel:
         if network not in self._models:
-            net = self._parts.network(network, self._device, compute_type(self._device))
+            net = self._loaded("dit", partial(self._parts.network, network))
             kind = TransferModel if self._preset.multiview is None else MultiviewModel
             self._models[network] = kind(net, self._autoencoder, self._device)
         return self._models[network]
+
+    def _loaded(self, part: Offload, load: Callable[[torch.device, torch.dtype], Offloadable]) -> Offloadable:
+        """A part on the device, or in host memory where it is to be offloaded."""
+        dtype = compute_type(self._device)
+        if self._mover is None or part not in self._offload:
+            return load(self._device, dtype)
+        loaded = load(HOST, dtype)
+        loaded.offload(self._mover)
+        return loaded
 
     def _style(self, prepared: PreparedClip) -> np.ndarray | None:
         """Encoder states (256, channels) of the row's style image, if it has one."""
@@ -161,6 +188,7 @@ class Replica:
                 "network": network,
                 "weights": self._weights or "shipped",
                 "sha256": self._parts.sha256(network),
+                "offload": list(self._offload),
             }
         return self._identities[network]
 

@@ -7,7 +7,7 @@ that fails comes back as a row with its error; only a broken process raises. It 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
@@ -17,6 +17,7 @@ from airshower.actors.replica import Replica
 from airshower.actors.row_texts import row_texts
 from airshower.actors.text_encoder import TextEncoder
 from airshower.configs.messages import Row
+from airshower.configs.offload import Offload
 from airshower.configs.presets import ModelPreset
 
 
@@ -27,12 +28,20 @@ class StoppedError(Exception):
 class ServedReplica:
     """One loaded model and its text encoder, serving one row at a time."""
 
-    def __init__(self, preset: ModelPreset, weights: str | None, device: str, stall_timeout_s: float) -> None:
+    def __init__(
+        self,
+        preset: ModelPreset,
+        weights: str | None,
+        device: str,
+        stall_timeout_s: float,
+        offload: Sequence[Offload] = (),
+    ) -> None:
         """Loads both networks, raises what they raise; `stall_timeout_s` without progress counts as unhealthy."""
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._text = self._thread.submit(TextEncoder, preset, weights, device).result()
-        self._replica = self._thread.submit(Replica, preset, weights, device).result()
+        text_device = device if preset.text_on_gpu else "cpu"
+        self._text = self._thread.submit(TextEncoder, preset, weights, text_device, offload=offload).result()
+        self._replica = self._thread.submit(Replica, preset, weights, device, offload=offload).result()
         self._busy_since_s: float | None = None  # last sign of life of the generation that runs now
 
     async def generate(self, row: Row) -> AsyncIterator[float | Row]:

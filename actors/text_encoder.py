@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 
 from airshower.configs.messages import TextEmbedding
+from airshower.configs.offload import Offload
 from airshower.configs.presets import ModelPreset
+from airshower.models.host_weights import HOST, gpu_mover
 from airshower.models.model_parts import open_parts
 from airshower.models.precision import compute_type
 from airshower.models.text_projection import Projection
@@ -19,11 +21,24 @@ CACHED_PROMPTS = 1_000  # 2 MiB each for the published networks
 class TextEncoder:
     """Prompts to what a network's blocks attend to; the most recent ones are kept."""
 
-    def __init__(self, preset: ModelPreset, weights: str | None = None, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        preset: ModelPreset,
+        weights: str | None = None,
+        device: str = "cpu",
+        threads: int = 1,
+        offload: Sequence[Offload] = (),
+    ) -> None:
         torch.set_num_threads(threads)
         self._device = torch.device(device)
         self._parts = open_parts(preset, weights)
-        self._encoder = self._parts.text_encoder(self._device)
+        dtype = compute_type(self._device)
+        if "text" in offload:
+            mover = gpu_mover(self._device)
+            self._encoder = self._parts.text_encoder(HOST, dtype)
+            self._encoder.offload(mover)
+        else:
+            self._encoder = self._parts.text_encoder(self._device, dtype)
         self._projections: dict[str, Projection | None] = {}
         self._cache: dict[tuple[str, str], TextEmbedding] = {}
         self.encoded = 0

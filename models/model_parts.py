@@ -14,6 +14,7 @@ from torch import Tensor
 from airshower.configs.presets import ModelPreset, TrainedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
+from airshower.models.host_weights import Mover
 from airshower.models.published_parts import PublishedParts
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text_projection import Projection
@@ -26,6 +27,10 @@ class PromptEncoder(Protocol):
 
     def encode(self, prompt: str, projection: Projection | None) -> Tensor:
         """A prompt (M, C) as a network with this projection attends to it, always of the same shape."""
+        ...
+
+    def offload(self, mover: Mover) -> None:
+        """Weights wait in host memory from now on and visit the mover's device."""
         ...
 
 
@@ -56,8 +61,8 @@ class ModelParts(Protocol):
         """The autoencoder that all networks share."""
         ...
 
-    def text_encoder(self, device: torch.device) -> PromptEncoder:
-        """The text encoder that all networks share."""
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> PromptEncoder:
+        """The text encoder that all networks share; those of the tiny models are float32 in any case."""
         ...
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:

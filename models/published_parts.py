@@ -15,7 +15,6 @@ from airshower.configs.presets import BASE, PublishedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
 from airshower.models.dit.transformer import Transformer
-from airshower.models.precision import compute_type
 from airshower.models.reason1 import Reason1
 from airshower.models.siglip import StyleEncoder
 from airshower.models.t5 import T5
@@ -69,10 +68,10 @@ class PublishedParts:
         load = VideoAutoencoder.load if part.is_dir() else VideoAutoencoder.load_published
         return load(part, device, dtype)
 
-    def text_encoder(self, device: torch.device) -> Reason1 | T5:
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> Reason1 | T5:
         """Reason1 or T5."""
         encoder = Reason1 if self._weights.reads_text_with == "reason1" else T5
-        return encoder.load(self._part(self._weights.text_encoder), device, compute_type(device))
+        return encoder.load(self._part(self._weights.text_encoder), device, dtype)
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
         """SigLIP2's vision half."""

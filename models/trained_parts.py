@@ -53,8 +53,8 @@ class TrainedParts:
         self.require()
         return VideoAutoencoder.load(self._autoencoder, device, dtype)
 
-    def text_encoder(self, device: torch.device) -> WordEncoder:
-        """From a transformers folder."""
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> WordEncoder:
+        """From a transformers folder, in the float32 that it is trained in."""
         self.require()
         return WordEncoder.load(self._folder / "text_encoder", device)
 

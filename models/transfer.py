@@ -100,9 +100,16 @@ class TransferModel:
         on_step: Callable[[int], None] | None = None,
     ) -> Tensor:
         """Latents of the chunk."""
+
+        def stepped(step: int) -> None:
+            if step == steps - 1:
+                self.autoencoder.prefetch()  # it decodes what the last step makes
+            if on_step is not None:
+                on_step(step)
+
         start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
         return sample(
-            self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=on_step
+            self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=stepped
         )
 
     def decode(self, latents_BCTYX: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row, RowError
+from airshower.configs.offload import Offload, check_offload
 from airshower.configs.presets import ModelPreset
 from airshower.pipelines.events import Event, PoolsStarted, RowDone, RowFailed, RowProgress, RunStarted, StageFinished
 from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
@@ -45,6 +46,7 @@ class GenerateSettings:
     weights: str | None = None  # folder; None: those shipped for the preset
     replicas: int | None = None  # None: one per GPU, or per CPU where there is no GPU
     device: str = "auto"  # auto | cpu | cuda
+    offload: tuple[Offload, ...] = ()  # parts whose weights wait in host memory
     address: str | None = None  # of a Ray cluster; None: RAY_ADDRESS or a local one
     verbose: bool = False  # let Ray talk
     stall_timeout_s: float = 6 * 3600  # a run in which no row moves for so long is given up
@@ -99,6 +101,7 @@ def generate(
                     rows=len(ready),
                     text_on_gpu=settings.preset.text_on_gpu,
                 )
+                check_offload(settings.offload, pools.device, settings.preset)
                 tell(PoolsStarted(replicas=pools.replicas, device=pools.device))
                 reporter = start_monitor()
                 graph = _graph(ready, parts or _parts_for(settings), pools, folder, reporter)
@@ -120,7 +123,7 @@ def _graph(
 def _parts_for(settings: GenerateSettings) -> "Callable[[str, str], GraphParts]":
     from airshower.pipelines.graph import parts_of
 
-    return lambda device, folder: parts_of(settings.preset, settings.weights, device, folder)
+    return lambda device, folder: parts_of(settings.preset, settings.weights, device, folder, settings.offload)
 
 
 def _follow(

@@ -13,6 +13,7 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 
 from airshower.configs.messages import PreparedClip, PreparedViews, Row
+from airshower.configs.offload import Offload
 from airshower.configs.presets import ModelPreset
 from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.monitor import Reporter
@@ -42,12 +43,15 @@ class GraphParts:
     write: Callable[[Row], Row]
 
 
-def parts_of(preset: ModelPreset, weights: str | None, device: str, folder: str) -> GraphParts:
+def parts_of(
+    preset: ModelPreset, weights: str | None, device: str, folder: str, offload: Sequence[Offload] = ()
+) -> GraphParts:
     """The real parts for a model, writing into `folder`."""
+    text_device = device if preset.text_on_gpu else "cpu"
     return GraphParts(
         prepare=_prepare,
-        load_text_encoder=partial(_load_text_encoder, preset, weights, device if preset.text_on_gpu else "cpu"),
-        load_replica=partial(_load_replica, preset, weights, device),
+        load_text_encoder=partial(_load_text_encoder, preset, weights, text_device, offload),
+        load_replica=partial(_load_replica, preset, weights, device, offload),
         write=partial(write_row, folder=folder),
     )
 
@@ -94,13 +98,15 @@ def _prepare(spec: AnySpec) -> PreparedClip | PreparedViews:
     return prepare_row(spec)
 
 
-def _load_text_encoder(preset: ModelPreset, weights: str | None, device: str) -> TextEncoderLike:
+def _load_text_encoder(
+    preset: ModelPreset, weights: str | None, device: str, offload: Sequence[Offload]
+) -> TextEncoderLike:
     from airshower.actors.text_encoder import TextEncoder
 
-    return TextEncoder(preset, weights, device=device, threads=1)
+    return TextEncoder(preset, weights, device=device, threads=1, offload=offload)
 
 
-def _load_replica(preset: ModelPreset, weights: str | None, device: str) -> ReplicaLike:
+def _load_replica(preset: ModelPreset, weights: str | None, device: str, offload: Sequence[Offload]) -> ReplicaLike:
     from airshower.actors.replica import Replica
 
-    return Replica(preset, weights, device=device, threads=1)
+    return Replica(preset, weights, device=device, threads=1, offload=offload)

@@ -18,6 +18,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation
 from ray.serve.schema import ReplicaState
 
+from airshower.configs.offload import Offload
 from airshower.configs.presets import preset
 from airshower.platform.access import Access
 from airshower.platform.job_runner import JobRunner
@@ -43,6 +44,7 @@ class ServiceSettings:
     model: str = "tiny-transfer"
     weights: str | None = None
     device: str = "cpu"
+    offload: tuple[Offload, ...] = ()  # parts whose weights wait in host memory
     min_replicas: int = 1
     max_replicas: int = 1
     replica_cpus: float = 1.0
@@ -118,7 +120,9 @@ def service(settings: ServiceSettings) -> serve.Application:
         health_check_period_s=2,  # also how soon a dead replica is replaced
         ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": int(settings.device == "cuda")},
     )(ServedReplica)
-    model = generator.bind(preset(settings.model), settings.weights, settings.device, settings.stall_timeout_s)
+    model = generator.bind(
+        preset(settings.model), settings.weights, settings.device, settings.stall_timeout_s, settings.offload
+    )
 
     def build() -> FastAPI:
         return _api(settings)

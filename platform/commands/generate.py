@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from airshower.configs.offload import OFFLOADS, parse_offload
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
@@ -74,6 +75,16 @@ def generate(
             metavar="NAME", help="auto, cpu or cuda; auto takes GPUs if there are any", rich_help_panel=_PANEL
         ),
     ] = "auto",
+    offload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help=f"Part whose weights wait in host memory while the GPU does something else: {', '.join(OFFLOADS)}; "
+            "may be repeated; default: none",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     address: Annotated[
         str | None,
         typer.Option(
@@ -95,6 +106,7 @@ def generate(
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
+    offloaded = parse_offload(offload or ())
 
     from airshower.models.model_parts import open_parts
     from airshower.pipelines.generate import GenerateSettings, RunError
@@ -108,7 +120,13 @@ def generate(
     if any(row.error is None for row in rows):
         open_parts(chosen, weights).require()  # a wrong folder ends the call here, not each replica
     settings = GenerateSettings(
-        preset=chosen, weights=weights, replicas=replicas, device=device, address=address, verbose=verbose
+        preset=chosen,
+        weights=weights,
+        replicas=replicas,
+        device=device,
+        offload=offloaded,
+        address=address,
+        verbose=verbose,
     )
     progress = RunProgress()
     try:

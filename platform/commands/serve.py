@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from airshower.configs.offload import OFFLOADS, check_offload, parse_offload
 from airshower.configs.presets import PRESETS, preset
 
 _LIMITS = "Limits"
@@ -33,6 +34,15 @@ def serve(
         Literal["auto", "cpu", "cuda"],
         typer.Option(metavar="NAME", help="auto, cpu or cuda; auto takes GPUs if there are any"),
     ] = "auto",
+    offload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help=f"Part whose weights wait in host memory while the GPU does something else: {', '.join(OFFLOADS)}; "
+            "may be repeated; default: none",
+            show_default=False,
+        ),
+    ] = None,
     work_dir: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of job records, uploads and videos; seen by every node")
     ] = Path("service"),
@@ -60,6 +70,7 @@ def serve(
     Runs until Ctrl-C (or SIGTERM) and then exits with 0. The interface is described at /docs.
     """
     chosen = preset(model)
+    offloaded = parse_offload(offload or ())
 
     from airshower.cluster.session import ray_session
     from airshower.models.model_parts import open_parts
@@ -74,10 +85,12 @@ def serve(
             for number in (signal.SIGINT, signal.SIGTERM):  # Ray has just set its own, and shells ignore INT after `&`
                 signal.signal(number, signal.default_int_handler)
             pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued)
+            check_offload(offloaded, pools.device, chosen)
             settings = ServiceSettings(
                 model=model,
                 weights=weights,
                 device=pools.device,
+                offload=offloaded,
                 work_dir=str(work_dir.resolve()),
                 min_replicas=min_replicas,
                 max_replicas=pools.replicas,
