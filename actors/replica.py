@@ -5,6 +5,7 @@ chunk, each conditioned on the last frames before it. On CPU a replica keeps to 
 row's video does not depend on how many replicas share the machine.
 """
 
+import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 
+from airshower.actors.preflight import Preflight
 from airshower.actors.view_chunks import ViewTexts, make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, PreparedViews, TextEmbedding
@@ -31,6 +33,7 @@ from airshower.models.model_parts import open_parts
 from airshower.models.multiview import MultiviewModel
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.precision import compute_type
+from airshower.models.room import Room
 from airshower.models.siglip import StyleEncoder
 from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 
@@ -63,6 +66,10 @@ class Replica:
         self._mover = gpu_mover(self._device) if offload else None
         self._parts = open_parts(preset, weights)
         self._autoencoder: VideoAutoencoder = self._loaded("autoencoder", self._parts.autoencoder)
+        self._preflight: Preflight | None = None
+        if self._device.type == "cuda":
+            room = partial(Room.of, self._device)
+            self._preflight = Preflight(preset, self._parts, self._autoencoder, self._offload, room)
         self._style_encoder: StyleEncoder | None = None
         self._models: dict[str, TransferModel | MultiviewModel] = {}
         self._identities: dict[str, dict[str, Any]] = {}
@@ -84,6 +91,7 @@ class Replica:
         clock = _Clock()
         network = self._parts.network_of(tuple(spec.controls))
         with clock.time("load_s"):
+            self._make_room(network, spec, prepared)
             model = self._model(network)
         fractions = _Fractions(on_progress, spec.sampling().steps)
         if (
@@ -154,6 +162,16 @@ class Replica:
         padded = pad_by_reversal(frames, chunk_length(len(frames), len(frames) + 3))
         latents = self._autoencoder.encode(to_tensor(padded, self._device))
         return to_frames(self._autoencoder.decode(latents))[: len(frames)]
+
+    def _make_room(self, network: str, spec: AnySpec, prepared: PreparedClip | PreparedViews) -> None:
+        """Unloads other networks where the row doesn't fit beside them; raises NoRoomError where it doesn't fit."""
+        if self._preflight is None or self._preflight.fits_beside(
+            network, self._models, spec, prepared, style_encoder_loaded=self._style_encoder is not None
+        ):
+            return
+        self._models = {name: model for name, model in self._models.items() if name == network}
+        gc.collect()  # an offloaded network and its hooks know each other
+        torch.cuda.empty_cache()
 
     def _model(self, network: str) -> TransferModel | MultiviewModel:
         if network not in self._models:

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from airshower.configs.network import DitConfig
 from airshower.configs.presets import ModelPreset, TrainedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
@@ -47,6 +48,10 @@ class ModelParts(Protocol):
 
     def network_of(self, controls: Sequence[str]) -> str:
         """Name of the network that makes a row with these controls."""
+        ...
+
+    def network_config(self, name: str) -> DitConfig:
+        """The hyper-parameters of a network, without reading its weights."""
         ...
 
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:

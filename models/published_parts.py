@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from airshower.configs.network import DitConfig
 from airshower.configs.presets import BASE, PublishedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
@@ -53,6 +54,10 @@ class PublishedParts:
         if len(self._weights.networks) == 1:
             return next(iter(self._weights.networks))
         return controls[0] if len(controls) == 1 else SEVERAL_CONTROLS
+
+    def network_config(self, name: str) -> DitConfig:
+        """Told from the names and shapes of its weights."""
+        return self._checkpoint(name).config
 
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """The network in inference mode."""

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
+from airshower.configs.network import DitConfig
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text import WordEncoder
 from airshower.models.text_projection import Projection
-from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer
+from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer, read_config
 
 _NETWORK = "transformer"
 
@@ -39,6 +40,10 @@ class TrainedParts:
     def network_of(self, controls: Sequence[str]) -> str:
         """The one network."""
         return _NETWORK
+
+    def network_config(self, name: str) -> DitConfig:
+        """As it is written beside the weights."""
+        return read_config(self._folder / name / "config.json")
 
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """The network in inference mode."""

@@ -100,17 +100,12 @@ class TransferModel:
         on_step: Callable[[int], None] | None = None,
     ) -> Tensor:
         """Latents of the chunk."""
-
-        def stepped(step: int) -> None:
-            if step == steps - 1:
-                self.autoencoder.prefetch()  # it decodes what the last step makes
-            if on_step is not None:
-                on_step(step)
-
         start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        return sample(
-            self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=stepped
+        latents = sample(
+            self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=on_step
         )
+        self.autoencoder.prefetch()  # not a step earlier: its weights would add to the peak that they keep away from
+        return latents
 
     def decode(self, latents_BCTYX: Tensor) -> Tensor:
         """The chunk's video (1, 3, F, H, W) in [-1, 1]."""

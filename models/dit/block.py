@@ -101,6 +101,9 @@ class Block(nn.Module):
         return attended_END.view_as(y_BTSD)
 
 
+BESIDE_FORWARD = ("before_proj", "after_proj")  # children of a control block that its branch calls for it
+
+
 class ControlBlock(Block):
     """A block of a control branch: gives a hint for the base; the first one also takes in the base's embedding."""
 

@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from airshower.configs.network import DitConfig
-from airshower.models.dit.block import Block, Conditions, ControlBranch
+from airshower.models.dit.block import BESIDE_FORWARD, Block, Conditions, ControlBranch
 from airshower.models.dit.layers import FinalLayer, PatchEmbed, RmsNorm, Sinusoid, TimestepEmbedding, linear_fp32
 from airshower.models.dit.rope import rope_table
 from airshower.models.dit.views import Cameras
@@ -86,9 +86,12 @@ class Transformer(nn.Module):
 
     def offload(self, mover: Mover) -> None:
         """The weights of all blocks wait in host memory from now on; the rest is on the mover's device."""
+        StreamedLayers(self, self.all_blocks(), mover, staying=BESIDE_FORWARD)
+
+    def all_blocks(self) -> list[nn.Module]:
+        """Of the base and of all branches."""
         branches = cast("Iterable[ControlBranch]", self.branches.values())
-        blocks = [*self.blocks, *(block for branch in branches for block in branch.blocks)]
-        StreamedLayers(self, blocks, mover, staying=("before_proj", "after_proj"))  # used beside a block's forward
+        return [*self.blocks, *(block for branch in branches for block in branch.blocks)]
 
     def forward(
         self,
