@@ -3,7 +3,7 @@
 Reads of a row's files the first frame, for its size; of its length it assumes a full chunk, as max_frames allows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +14,9 @@ from rich.table import Table
 from airshower.configs.messages import Row
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.offload import Offload
-from airshower.configs.presets import PRESETS, ModelPreset, preset
+from airshower.configs.presets import PRESETS, preset
+from airshower.configs.row_formats import AnySpec
 from airshower.configs.sizes import SIZES
-from airshower.configs.spec import ClipSpec
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class _Kind:
     """What rows of the same need have in common."""
 
     shape: "ClipShape"
-    controls: tuple[str, ...]
+    controls: int
     styled: bool
 
     def __str__(self) -> str:
-        controls = f"{len(self.controls)} control{'s' if len(self.controls) != 1 else ''}"
+        controls = f"{self.controls} control{'s' if self.controls != 1 else ''}"
         return f"{self.shape}, {controls}{', style image' if self.styled else ''}"
 
 
@@ -77,9 +77,10 @@ def memory(
     there_gib = _memory_of_gpu() if gpu_gib is None else gpu_gib
     console = Console(highlight=False, markup=False, soft_wrap=True)
     all_fit = True
-    for kind, names in _kinds(rows, console).items():
-        sizes = memory_without_weights(chosen, kind.controls)
-        table, fits = _table(chosen, sizes, kind, there_gib)
+    for kind, specs_of_kind in _kinds(rows, console).items():
+        sizes = memory_without_weights(chosen, tuple(specs_of_kind[0].controls))
+        table, fits = _table(sizes, kind, there_gib)
+        names = [spec.name for spec in specs_of_kind]
         more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
         console.print(f"{chosen.name}: {kind} ({', '.join(names[:_SHOWN_NAMES])}{more})")
         console.print(table)
@@ -95,18 +96,19 @@ def _memory_of_gpu() -> float:
     return torch.cuda.get_device_properties(0).total_memory / 2**30
 
 
-def _kinds(rows: Sequence[Row], console: Console) -> dict[_Kind, list[str]]:
-    """Names of the rows of every kind; rows that can't be read are said."""
-    kinds: dict[_Kind, list[str]] = {}
+def _kinds(rows: Sequence[Row], console: Console) -> dict[_Kind, list[AnySpec]]:
+    """The rows of every kind; those that can't be read are said."""
+    kinds: dict[_Kind, list[AnySpec]] = {}
     for row in rows:
         if row.spec is None:
             console.print(f"failed {row.name}: {row.error}")
         else:
-            kinds.setdefault(_kind(row.spec), []).append(row.name)
+            kinds.setdefault(_kind(row.spec), []).append(row.spec)
     return kinds
 
 
-def _kind(spec: ClipSpec | MultiviewSpec) -> _Kind:
+def _kind(spec: AnySpec) -> _Kind:
+    from airshower.models.chunks import chunk_length
     from airshower.models.memory import ClipShape
     from airshower.pipelines.prepare import clip_size
 
@@ -114,16 +116,14 @@ def _kind(spec: ClipSpec | MultiviewSpec) -> _Kind:
     if isinstance(spec, MultiviewSpec):
         size = SIZES[spec.resolution or ""][spec.aspect_ratio]
         shape = ClipShape(frames=frames, height=size.height, width=size.width, views=len(spec.cameras))
-        return _Kind(shape, spec.controls, False)
-    from airshower.models.chunks import chunk_length
-
+        return _Kind(shape, len(spec.controls), False)
     size = clip_size(spec)
     frames = chunk_length(spec.max_frames or frames, frames)
     styled = "style-image" in spec.asked_features()
-    return _Kind(ClipShape(frames=frames, height=size.height, width=size.width), tuple(spec.controls), styled)
+    return _Kind(ClipShape(frames=frames, height=size.height, width=size.width), len(spec.controls), styled)
 
 
-def _table(chosen: ModelPreset, sizes: "ModelMemory", kind: _Kind, there_gib: float) -> tuple[Table, bool]:
+def _table(sizes: "ModelMemory", kind: _Kind, there_gib: float) -> tuple[Table, bool]:
     """Needs without offloading and with all that lowers them, and whether any of them fits."""
     from airshower.models.memory import STYLE_ENCODER_GIB, gpu_gib, row_need, text_gib
     from airshower.models.room import offload_choices, rounded_up
@@ -135,7 +135,7 @@ def _table(chosen: ModelPreset, sizes: "ModelMemory", kind: _Kind, there_gib: fl
     extra_gib = STYLE_ENCODER_GIB if kind.styled else 0.0
     totals: dict[tuple[Offload, ...], float] = {}
     for offload in offload_choices(sizes.text is not None):
-        need = row_need(sizes, kind.shape, len(kind.controls), offload, extra_gib)
+        need = row_need(sizes, kind.shape, kind.controls, offload, extra_gib)
         total = gpu_gib(sizes, need, offload)
         if any(set(other) < set(offload) and total > known - _LEAST_GAIN_GIB for other, known in totals.items()):
             continue  # less offloading does as much
@@ -143,8 +143,4 @@ def _table(chosen: ModelPreset, sizes: "ModelMemory", kind: _Kind, there_gib: fl
         parts = (need.encode_gib, need.denoise_gib, need.decode_gib, text_gib(sizes, offload), total)
         words = "fits" if total <= there_gib else "-"
         table.add_row(f"  {','.join(offload) or 'none'}", *(f"{rounded_up(gib):.1f}" for gib in parts), words)
-    return table, _any_fits(totals.values(), there_gib)
-
-
-def _any_fits(totals_gib: Iterable[float], there_gib: float) -> bool:
-    return any(total <= there_gib for total in totals_gib)
+    return table, min(totals.values()) <= there_gib
