@@ -33,7 +33,7 @@ from airshower.models.model_parts import open_parts
 from airshower.models.multiview import MultiviewModel
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.precision import compute_type
-from airshower.models.room import Room
+from airshower.models.room import Room, loading
 from airshower.models.siglip import StyleEncoder
 from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 
@@ -184,7 +184,8 @@ class Replica:
         """A part on the device, or in host memory where it is to be offloaded."""
         dtype = compute_type(self._device)
         if self._mover is None or part not in self._offload:
-            return load(self._device, dtype)
+            with loading(part):
+                return load(self._device, dtype)
         loaded = load(HOST, dtype)
         loaded.offload(self._mover)
         return loaded

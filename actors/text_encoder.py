@@ -13,6 +13,7 @@ from airshower.configs.presets import ModelPreset
 from airshower.models.host_weights import HOST, gpu_mover
 from airshower.models.model_parts import open_parts
 from airshower.models.precision import compute_type
+from airshower.models.room import loading
 from airshower.models.text_projection import Projection
 
 CACHED_PROMPTS = 1_000  # 2 MiB each for the published networks
@@ -38,7 +39,8 @@ class TextEncoder:
             self._encoder = self._parts.text_encoder(HOST, dtype)
             self._encoder.offload(mover)
         else:
-            self._encoder = self._parts.text_encoder(self._device, dtype)
+            with loading("text"):
+                self._encoder = self._parts.text_encoder(self._device, dtype)
         self._projections: dict[str, Projection | None] = {}
         self._cache: dict[tuple[str, str], TextEmbedding] = {}
         self.encoded = 0

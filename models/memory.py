@@ -28,8 +28,8 @@ GIB = 2**30
 BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
 
 # Counted. A unit is a tensor of tokens x width: the input of a block, its modulated form, q, k, k before its rotation,
-# v; and of every control its branch's state. Cross-view attention also has the tokens sorted by camera, and results.
-HELD_UNITS, CROSS_VIEW_UNITS = 6, 2
+# v; and of every control its branch's state.
+HELD_UNITS = 6
 PIECE_UNITS = 10  # of a piece: the rotation's temporaries, float32
 SAMPLER_LATENTS = 6  # float32: states, predictions, velocities
 # Counted. A map is a frame of the autoencoder's first layer. It walks a clip four frames at a time with a cache for
@@ -146,11 +146,10 @@ def denoise_bytes(config: DitConfig, shape: ClipShape, controls: int) -> float:
     tokens = shape.tokens(config.patch)
     unit = tokens * config.width * BFLOAT16_BYTES
     piece = min(tokens, PIECE_TOKENS) * config.width * BFLOAT16_BYTES
-    cross_view = CROSS_VIEW_UNITS if config.views is not None and config.views.neighbours is not None else 0
     rotation = tokens * config.head_width * 2 * FLOAT32_BYTES
     latents = tokens * config.patch**2 * config.latent_channels * FLOAT32_BYTES
     return (
-        (HELD_UNITS + cross_view + controls) * unit
+        (HELD_UNITS + controls) * unit
         + max(unit, PIECE_UNITS * piece)  # pieces that are put together, or the last one in the making
         + rotation
         + (SAMPLER_LATENTS + controls) * latents

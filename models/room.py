@@ -1,6 +1,7 @@
 """Whether a row fits a GPU, and what would fit where it doesn't: computed, never tried."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil
@@ -12,8 +13,17 @@ from airshower.configs.sizes import SIZES, nearest_size
 from airshower.models.memory import GIB, ClipShape, ModelMemory, Need, row_need
 
 
-class NoRoomError(ValueError):
-    """A row needs more GPU memory than there is."""
+class NoRoomError(RuntimeError):
+    """A row or a part of the model needs more GPU memory than there is."""
+
+
+@contextmanager
+def loading(part: Offload) -> Iterator[None]:
+    """Around the loading of a part: raises NoRoomError, which says how it could be loaded, where the GPU is full."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise NoRoomError(f"{part}: its weights don't fit the GPU: use --offload {part} ({error})") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,11 +76,12 @@ def generate(
 
     `on_event` is called from the calling thread only. `parts` (device, folder) -> GraphParts replaces the model's own
     stages. Raises OutputError for a folder that can't be written, ClusterError and ValueError for a cluster that lacks
-    what is asked for, RunError when the run as a whole stops.
+    what is asked for (a GPU to offload from, too), RunError when the run as a whole stops.
     """
     begun_s = time.monotonic()
     if len({row.index for row in rows}) < len(rows):
         raise ValueError("rows share an index: number them, the manifest has one line per index")
+    check_offload(settings.offload, settings.device, settings.preset)
     tell = on_event or _ignore
     folder = open_run_folder(output)
     manifest = Manifest(folder)

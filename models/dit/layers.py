@@ -21,9 +21,16 @@ PIECE_TOKENS = 8192
 
 def in_pieces(function: Callable[[Tensor], Tensor], x_BND: Tensor) -> Tensor:
     """`function`, which treats every token alike, over pieces of the token axis: its temporaries stay small."""
-    if x_BND.shape[1] <= PIECE_TOKENS:
-        return function(x_BND)
-    return torch.cat([function(piece) for piece in x_BND.split(PIECE_TOKENS, dim=1)], dim=1)
+    return _joined([function(piece) for piece in x_BND.split(piece_tokens(x_BND), dim=1)])
+
+
+def piece_tokens(x_BND: Tensor) -> int:
+    """How many of each batch entry make a piece: all of them in training, which keeps the temporaries anyway."""
+    return x_BND.shape[1] if torch.is_grad_enabled() else max(1, PIECE_TOKENS // len(x_BND))
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
 
 def linear_fp32(layer: nn.Linear, x: Tensor) -> Tensor:
@@ -75,8 +82,9 @@ def _placed(x_BNHK: Tensor, norm: RmsNorm, rope: Rope | None) -> Tensor:
     """Queries or keys, normed and at their positions."""
     if rope is None:
         return in_pieces(norm, x_BNHK)
-    pieces = zip(x_BNHK.split(PIECE_TOKENS, dim=1), rope.split(PIECE_TOKENS), strict=True)
-    return torch.cat([positions.rotate(norm(piece)).to(x_BNHK.dtype) for piece, positions in pieces], dim=1)
+    tokens = piece_tokens(x_BNHK)
+    pieces = zip(x_BNHK.split(tokens, dim=1), rope.split(tokens), strict=True)
+    return _joined([positions.rotate(norm(piece)).to(x_BNHK.dtype) for piece, positions in pieces])
 
 
 class ImageCrossAttention(Attention):
@@ -202,8 +210,9 @@ class FinalLayer(nn.Module):
         shift, scale = self.adaln_modulation.vectors(emb_BTD, lora_BT3D, torch.float32)
         frames, tokens = x_BTSD.shape[1:3]
         vectors = (vector.expand(-1, frames, -1, -1) for vector in (shift, scale))
-        pieces = (tensor.split(max(1, PIECE_TOKENS // tokens), dim=1) for tensor in (x_BTSD, *vectors))
-        return torch.cat([self._projected(*piece) for piece in zip(*pieces, strict=True)], dim=1)
+        piece_frames = max(1, piece_tokens(x_BTSD.flatten(1, 2)) // tokens)
+        pieces = (tensor.split(piece_frames, dim=1) for tensor in (x_BTSD, *vectors))
+        return _joined([self._projected(*piece) for piece in zip(*pieces, strict=True)])
 
     def _projected(self, x_BTSD: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         normed = F.layer_norm(x_BTSD.float(), x_BTSD.shape[-1:], eps=self.eps)

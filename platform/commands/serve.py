@@ -71,6 +71,7 @@ def serve(
     """
     chosen = preset(model)
     offloaded = parse_offload(offload or ())
+    check_offload(offloaded, device, chosen)
 
     from airshower.cluster.session import ray_session
     from airshower.models.model_parts import open_parts

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.small_reason1 import save_small_reason1
 
 from airshower.configs.network import ControlConfig
 from airshower.models.autoencoder import VideoAutoencoder
@@ -12,6 +11,7 @@ from airshower.models.dit.transformer import Context, ControlInput
 from airshower.models.host_weights import CpuMover, gpu_mover
 from airshower.models.reason1 import Reason1
 from airshower.models.text import WordEncoder
+from tests.benchmarks.random_reason1 import save_random_reason1
 from tests.models.checkpoints.small import CONFIG, WITH_IMAGE, random_network
 
 CPU = torch.device("cpu")
@@ -105,11 +105,13 @@ def test_the_autoencoder_is_away_while_it_is_not_used(random_model):
 
 
 def test_reason1_reads_a_prompt_layer_by_layer(tmp_path):
-    save_small_reason1(tmp_path)
+    words = ("system", "user", "rain")
+    sizes = {"width": 40, "layers": 3, "heads": 2, "key_value_heads": 1, "mrope_section": (2, 4, 4)}
+    save_random_reason1(tmp_path, words=words, dtype=torch.float32, **sizes)
     plain, offloaded = (Reason1.load(tmp_path, CPU, torch.float32) for _ in range(2))
     mover = CountingMover()
     offloaded.offload(mover)
-    projection = torch.randn(16, 80), torch.randn(16)
+    projection = torch.randn(16, 120), torch.randn(16)
     for prompt in ("rain user", "image"):
         assert torch.equal(offloaded.encode(prompt, projection), plain.encode(prompt, projection))
     assert torch.equal(offloaded.encode("rain"), plain.encode("rain"))
