@@ -5,46 +5,69 @@ chunk, each conditioned on the last frames before it. On CPU a replica keeps to 
 row's video does not depend on how many replicas share the machine.
 """
 
+import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from airshower.actors.local_parts import local_parts
+from airshower.actors.preflight import Preflight
 from airshower.actors.view_chunks import ViewTexts, make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, PreparedViews, TextEmbedding
+from airshower.configs.model_source import ModelSource
 from airshower.configs.multiview_spec import MultiviewSpec
-from airshower.configs.presets import ModelPreset
+from airshower.configs.offload import Offload
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.spec import ClipSpec
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
+from airshower.models.host_weights import HOST, Mover, gpu_mover
 from airshower.models.multiview import MultiviewModel
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.precision import compute_type
+from airshower.models.room import Room, loading
 from airshower.models.siglip import StyleEncoder
 from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 
 Progress = Callable[[float], None]
 
 
+class _CanBeOffloaded(Protocol):
+    def offload(self, mover: Mover) -> None: ...
+
+
+Offloadable = TypeVar("Offloadable", bound=_CanBeOffloaded)
+
+
 class Replica:
     """Holds the networks of one model: the only one, or each from the first row on that it makes."""
 
-    def __init__(self, preset: ModelPreset, weights: str | None = None, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> None:
         torch.set_num_threads(threads)
-        self._preset = preset
-        self._weights = weights
+        self._source = source
+        self._preset = source.preset
         self._device = torch.device(device)
-        self._parts = local_parts(preset, weights)
-        self._autoencoder: VideoAutoencoder = self._parts.autoencoder(self._device, compute_type(self._device))
+        self._offload = source.offload
+        self._mover = gpu_mover(self._device) if source.offload else None
+        self._parts = local_parts(source)
+        self._autoencoder: VideoAutoencoder = self._loaded("autoencoder", self._parts.autoencoder)
+        self._preflight: Preflight | None = None
+        if self._device.type == "cuda":
+            room = partial(Room.of, self._device)
+            self._preflight = Preflight(source.preset, self._parts, self._autoencoder, self._offload, room)
         self._style_encoder: StyleEncoder | None = None
         self._models: dict[str, TransferModel | MultiviewModel] = {}
         self._identities: dict[str, dict[str, Any]] = {}
@@ -66,6 +89,7 @@ class Replica:
         clock = _Clock()
         network = self._parts.network_of(tuple(spec.controls))
         with clock.time("load_s"):
+            self._make_room(network, spec, prepared)
             model = self._model(network)
         fractions = _Fractions(on_progress, spec.sampling().steps)
         if (
@@ -137,12 +161,32 @@ class Replica:
         latents = self._autoencoder.encode(to_tensor(padded, self._device))
         return to_frames(self._autoencoder.decode(latents))[: len(frames)]
 
+    def _make_room(self, network: str, spec: AnySpec, prepared: PreparedClip | PreparedViews) -> None:
+        """Unloads other networks where the row doesn't fit beside them; raises NoRoomError where it doesn't fit."""
+        if self._preflight is None or self._preflight.fits_beside(
+            network, self._models, spec, prepared, style_encoder_loaded=self._style_encoder is not None
+        ):
+            return
+        self._models = {name: model for name, model in self._models.items() if name == network}
+        gc.collect()  # an offloaded network and its hooks know each other
+        torch.cuda.empty_cache()
+
     def _model(self, network: str) -> TransferModel | MultiviewModel:
         if network not in self._models:
-            net = self._parts.network(network, self._device, compute_type(self._device))
+            net = self._loaded("dit", partial(self._parts.network, network))
             kind = TransferModel if self._preset.multiview is None else MultiviewModel
             self._models[network] = kind(net, self._autoencoder, self._device)
         return self._models[network]
+
+    def _loaded(self, part: Offload, load: Callable[[torch.device, torch.dtype], Offloadable]) -> Offloadable:
+        """A part on the device, or in host memory where it is to be offloaded."""
+        dtype = compute_type(self._device)
+        if self._mover is None or part not in self._offload:
+            with loading(part):
+                return load(self._device, dtype)
+        loaded = load(HOST, dtype)
+        loaded.offload(self._mover)
+        return loaded
 
     def _style(self, prepared: PreparedClip) -> np.ndarray | None:
         """Encoder states (256, channels) of the row's style image, if it has one."""
@@ -159,8 +203,9 @@ class Replica:
                 "name": self._preset.name,
                 "family": self._preset.family,
                 "network": network,
-                "weights": self._weights or "shipped",
+                "weights": self._source.weights or "shipped",
                 "sha256": self._parts.sha256(network),
+                "offload": list(self._offload),
             }
         return self._identities[network]
 

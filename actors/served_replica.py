@@ -18,7 +18,7 @@ from airshower.actors.replica import Replica
 from airshower.actors.row_texts import row_texts
 from airshower.actors.text_encoder import TextEncoder
 from airshower.configs.messages import Row
-from airshower.configs.presets import ModelPreset
+from airshower.configs.model_source import ModelSource
 
 # what `airshower.pipelines.annotate.annotate_row` does; pipelines are above this folder
 Annotate = Callable[[Row, Annotator], Row]
@@ -33,23 +33,21 @@ class ServedReplica:
 
     def __init__(
         self,
-        preset: ModelPreset,
-        weights: str | None,
-        annotators: str | None,
+        source: ModelSource,
         annotate: Annotate,
         device: str,
         stall_timeout_s: float,
-        embedding_cache: str | None = None,
     ) -> None:
         """Loads what every row needs, raises what that raises; unhealthy after `stall_timeout_s` without progress.
 
-        The networks of `annotators` wait for the first row that needs them.
+        The networks of the annotators wait for the first row that needs them.
         """
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._text = self._thread.submit(TextEncoder, preset, weights, device, embedding_cache=embedding_cache).result()
-        self._replica = self._thread.submit(Replica, preset, weights, device).result()
-        self._annotator = self._thread.submit(Annotator, annotators, device).result()
+        text_device = device if source.preset.text_on_gpu else "cpu"
+        self._text = self._thread.submit(TextEncoder, source, text_device).result()
+        self._replica = self._thread.submit(Replica, source, device).result()
+        self._annotator = self._thread.submit(Annotator, source.annotator_folder, device).result()
         self._annotate = annotate
         self._busy_since_s: float | None = None  # last sign of life of the generation that runs now
 

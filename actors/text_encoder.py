@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from airshower.actors.local_parts import local_parts
 from airshower.actors.prompt_cache import PromptCache
 from airshower.configs.messages import TextEmbedding
-from airshower.configs.presets import ModelPreset
+from airshower.configs.model_source import ModelSource
+from airshower.models.host_weights import HOST, gpu_mover
 from airshower.models.model_parts import PromptEncoder
 from airshower.models.precision import compute_type
+from airshower.models.room import loading
 from airshower.models.text_projection import Projection
 
 _log = logging.getLogger(__name__)
@@ -31,19 +33,18 @@ class TextEncoder:
 
     def __init__(
         self,
-        preset: ModelPreset,
-        weights: str | None = None,
+        source: ModelSource,
         device: str = "cpu",
         threads: int = 1,
         *,
-        embedding_cache: str | None = None,
         warn: Callable[[str], None] = _log.warning,
     ) -> None:
-        """`embedding_cache` is a folder or URL; `warn` is told once when it fails, and the work goes on without it."""
+        """`warn` is told once when the embedding cache fails, and the work goes on without it."""
         torch.set_num_threads(threads)
         self._device = torch.device(device)
-        self._parts = local_parts(preset, weights)
-        self._cache = None if embedding_cache is None else PromptCache(embedding_cache, self._parts)
+        self._offloaded = "text" in source.offload
+        self._parts = local_parts(source)
+        self._cache = None if source.embedding_cache is None else PromptCache(source.embedding_cache, self._parts)
         self._warn = warn
         self._encoder: PromptEncoder | None = None
         if self._cache is None:
@@ -88,7 +89,13 @@ class TextEncoder:
 
     def _loaded(self) -> PromptEncoder:
         if self._encoder is None:
-            self._encoder = self._parts.text_encoder(self._device)
+            dtype = compute_type(self._device)
+            if self._offloaded:
+                self._encoder = self._parts.text_encoder(HOST, dtype)
+                self._encoder.offload(gpu_mover(self._device))
+            else:
+                with loading("text"):
+                    self._encoder = self._parts.text_encoder(self._device, dtype)
         return self._encoder
 
     def _projection(self, network: str) -> tuple[Projection | None, str]:

@@ -181,7 +181,7 @@ def transfer25_2b_multiview() -> ModelPreset:
         family="transfer2.5",
         controls=("hdmap",),
         weights=PublishedWeights(
-            networks={"hdmap": "transfer2.5-2b-multiview"},
+            networks={"hdmap": "transfer2.5-2b-multiview-hdmap"},
             autoencoder="predict2.5-2b-vae",
             text_encoder="reason1-7b",
             reads_text_with="reason1",
@@ -204,7 +204,7 @@ def predict2_2b_multiview() -> ModelPreset:
         family="predict2",
         controls=(),
         weights=PublishedWeights(
-            networks={BASE: "predict2-2b-multiview"},
+            networks={BASE: "predict2-2b-multiview-720p-10fps"},
             autoencoder="predict2-2b-vae",
             text_encoder="t5-11b",
             reads_text_with="t5",

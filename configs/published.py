@@ -55,8 +55,12 @@ def _transfer25() -> tuple[Published, ...]:
             None,
             "4 steps, 93 frames; experimental in the published code",
         ),
-        one("multiview", "auto/multiview/4ecc66e9-df19-4aed-9802-0d11e057287a*.pt", "Transfer2.5 2B auto/multiview"),
-        one("multiview-older", "auto/multiview/b5ab002d*.pt", "Transfer2.5 2B auto/multiview"),
+        one(
+            "multiview-hdmap",
+            "auto/multiview/4ecc66e9-df19-4aed-9802-0d11e057287a*.pt",
+            "Transfer2.5 2B auto/multiview",
+        ),
+        one("multiview-hdmap-older", "auto/multiview/b5ab002d*.pt", "Transfer2.5 2B auto/multiview"),
         one("plenoptic", "*a8794d70*.pt", None, "480p; the sources don't say which folder it is in"),
     )
 
@@ -105,7 +109,7 @@ def _predict2() -> tuple[Published, ...]:
         *(one(f"{kind}-natten", f"model-{kind}-natten.pt", None, sparse) for kind in kinds),
         one("vae", "tokenizer/tokenizer.pth", None, "autoencoder of Predict2"),
         Published(
-            name="predict2-2b-multiview",
+            name="predict2-2b-multiview-720p-10fps",
             repo="nvidia/Cosmos-Predict2-2B-Multiview",
             path="model-720p-10fps-7views-29frames.pt",
             network="Predict2 2B multiview",

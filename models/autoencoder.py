@@ -5,6 +5,7 @@ k+1 latent frames, and the first latent frame depends on the first frame alone.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from airshower.models.checkpoints.files import CheckpointError, open_checkpoint
 from airshower.models.chunks import TEMPORAL_FACTOR
 from airshower.models.differences import differences
+from airshower.models.host_weights import Mover
+from airshower.models.parked_module import ParkedModule
 from airshower.models.whole_clip import decode_whole, encode_whole
 
 SPATIAL_FACTOR = 8
@@ -52,6 +55,7 @@ class VideoAutoencoder:
     def __init__(self, model: AutoencoderKLWan) -> None:
         self.model = model.eval().requires_grad_(False)
         self._scale = LatentScale(model.config.latents_mean, model.config.latents_std)
+        self._parked: ParkedModule | None = None
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
@@ -78,12 +82,22 @@ class VideoAutoencoder:
         model.load_state_dict({key: value.to(device, dtype) for key, value in converted.items()}, assign=True)
         return cls(model)
 
+    def offload(self, mover: Mover) -> None:
+        """The weights wait in host memory from now on while nothing is encoded or decoded."""
+        self._parked = ParkedModule(self.model, mover)
+
+    def prefetch(self) -> None:
+        """Says that it is needed soon: offloaded weights set out for the device."""
+        if self._parked is not None:
+            self._parked.bring()
+
     @torch.inference_mode()
     def encode(self, frames_B3FHW: Tensor) -> Tensor:
         """Normalised posterior mean, float32."""
         video = frames_B3FHW.to(self.model.dtype)
         whole = frames_B3FHW[:, 0].numel() <= WHOLE_CLIP_PIXELS
-        posterior = encode_whole(self.model, video) if whole else self.model.encode(video).latent_dist
+        with self._present():
+            posterior = encode_whole(self.model, video) if whole else self.model.encode(video).latent_dist
         return self._scale.normalise(posterior.mode()).float()
 
     @torch.inference_mode()
@@ -93,5 +107,9 @@ class VideoAutoencoder:
         batch, _, frames, rows, columns = latents.shape
         pixels = batch * (TEMPORAL_FACTOR * (frames - 1) + 1) * rows * columns * SPATIAL_FACTOR**2
         whole = pixels <= WHOLE_CLIP_PIXELS
-        video = decode_whole(self.model, latents) if whole else self.model.decode(latents).sample
+        with self._present():
+            video = decode_whole(self.model, latents) if whole else self.model.decode(latents).sample
         return video.float().clamp(-1, 1)
+
+    def _present(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._parked is None else self._parked.present()

@@ -11,9 +11,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from airshower.configs.network import DitConfig
 from airshower.configs.presets import ModelPreset, TrainedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
+from airshower.models.host_weights import Mover
 from airshower.models.published_parts import PublishedParts
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text_projection import Projection
@@ -26,6 +28,10 @@ class PromptEncoder(Protocol):
 
     def encode(self, prompt: str, projection: Projection | None) -> Tensor:
         """A prompt (M, C) as a network with this projection attends to it, always of the same shape."""
+        ...
+
+    def offload(self, mover: Mover) -> None:
+        """Weights wait in host memory from now on and visit the mover's device."""
         ...
 
 
@@ -44,6 +50,10 @@ class ModelParts(Protocol):
         """Name of the network that makes a row with these controls."""
         ...
 
+    def network_config(self, name: str) -> DitConfig:
+        """The hyper-parameters of a network, without reading its weights."""
+        ...
+
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """One network in inference mode."""
         ...
@@ -56,8 +66,8 @@ class ModelParts(Protocol):
         """The autoencoder that all networks share."""
         ...
 
-    def text_encoder(self, device: torch.device) -> PromptEncoder:
-        """The text encoder that all networks share."""
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> PromptEncoder:
+        """The text encoder that all networks share; those of the tiny models are float32 in any case."""
         ...
 
     def text_encoder_name(self) -> str:
@@ -77,12 +87,16 @@ class ModelParts(Protocol):
         ...
 
 
-def open_parts(preset: ModelPreset, weights: str | None, *, named: str | None = None) -> ModelParts:
+def open_parts(
+    preset: ModelPreset, weights: str | None, *, load_ema: bool = False, named: str | None = None
+) -> ModelParts:
     """The parts of a preset's model in the folder that the user named, or as shipped; raises WeightsError for none.
 
     `named` is what the user calls the folder where that isn't its path.
     """
     if isinstance(preset.weights, TrainedWeights):
+        if load_ema:
+            raise WeightsError(f"{preset.name}: its weights are a moving average already: remove --load-ema")
         if weights is None:
             shared = SHIPPED / preset.weights.autoencoder_of / "autoencoder"
             return TrainedParts(SHIPPED / preset.weights.folder, shared)
@@ -92,4 +106,4 @@ def open_parts(preset: ModelPreset, weights: str | None, *, named: str | None = 
             f"{preset.name}: its weights don't come with Airshower: fetch them with `airshower checkpoint download "
             f"{preset.name} --to DIR` and name that folder with --weights DIR"
         )
-    return PublishedParts(preset.weights, Path(weights), named=named)
+    return PublishedParts(preset.weights, Path(weights), load_ema=load_ema, named=named)

@@ -78,8 +78,11 @@ class MultiviewModel:
         """Latents of the chunk, all cameras. The noise is one draw for all of them, however many GPUs there are."""
         start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
         if sampler == "predict2":
-            return sample_predict2(self.net, start, edm_sigmas(steps), conditions, guidance, on_step)
-        return sample(self.net, start, flow_schedule(steps, shift), conditions, guidance, on_step=on_step)
+            latents = sample_predict2(self.net, start, edm_sigmas(steps), conditions, guidance, on_step)
+        else:
+            latents = sample(self.net, start, flow_schedule(steps, shift), conditions, guidance, on_step=on_step)
+        self.autoencoder.prefetch()
+        return latents
 
     def decode(self, latents_BCTYX: Tensor, cameras: int, *, rounded: bool = True) -> np.ndarray:
         """Frames (V, F, H, W, 3)."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
+from airshower.configs.network import DitConfig
 from airshower.configs.presets import BASE, PublishedWeights
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
 from airshower.models.dit.transformer import Transformer
-from airshower.models.precision import compute_type
 from airshower.models.reason1 import Reason1
 from airshower.models.siglip import StyleEncoder
 from airshower.models.t5 import T5
@@ -29,9 +29,12 @@ WEIGHT_SUFFIXES = (".pt", ".pth", ".safetensors")
 class PublishedParts:
     """The parts of a model of the 2B family."""
 
-    def __init__(self, weights: PublishedWeights, folder: Path, *, named: str | None = None) -> None:
+    def __init__(
+        self, weights: PublishedWeights, folder: Path, *, load_ema: bool = False, named: str | None = None
+    ) -> None:
         self._weights = weights
         self._folder = folder
+        self._load_ema = load_ema
         self._named = named
 
     def require(self, *, text_encoder: bool = True) -> None:
@@ -57,6 +60,10 @@ class PublishedParts:
             return next(iter(self._weights.networks))
         return controls[0] if len(controls) == 1 else SEVERAL_CONTROLS
 
+    def network_config(self, name: str) -> DitConfig:
+        """Told from the names and shapes of its weights."""
+        return self._checkpoint(name).config
+
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """The network in inference mode."""
         return build(self._checkpoint(name), device, dtype)
@@ -71,10 +78,10 @@ class PublishedParts:
         load = VideoAutoencoder.load if part.is_dir() else VideoAutoencoder.load_published
         return load(part, device, dtype)
 
-    def text_encoder(self, device: torch.device) -> Reason1 | T5:
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> Reason1 | T5:
         """Reason1 or T5."""
         encoder = Reason1 if self._weights.reads_text_with == "reason1" else T5
-        return encoder.load(self._part(self._weights.text_encoder), device, compute_type(device))
+        return encoder.load(self._part(self._weights.text_encoder), device, dtype)
 
     def text_encoder_name(self) -> str:
         """That of the published one, whose place another one may take."""
@@ -100,9 +107,9 @@ class PublishedParts:
 
     def _checkpoint(self, name: str) -> Checkpoint:
         if name == SEVERAL_CONTROLS:
-            return assemble_multi_control(self._single)
+            return assemble_multi_control(self._single, ema=self._load_ema)
         control = None if name == BASE else name
-        return read_checkpoint(self._part(self._weights.networks[name]), control=control)
+        return read_checkpoint(self._part(self._weights.networks[name]), control=control, ema=self._load_ema)
 
     @cached_property
     def _single(self) -> dict[str, Path]:

@@ -15,11 +15,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5_VLConfig, Qwen2_5_VLTextModel
 
+from airshower.models.host_weights import Mover
 from airshower.models.pretrained import check_kind, load_part, load_tokenizer
+from airshower.models.streamed_layers import StreamedLayers
 from airshower.models.weights import WeightsError
 
 TOKENS = 512  # the length that the networks were trained with
@@ -63,10 +65,24 @@ class Reason1:
         ids = encoded["input_ids"][:TOKENS]
         return torch.tensor(ids + [self.tokenizer.pad_token_id] * (TOKENS - len(ids)))
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.model.norm.weight.device
+
+    def offload(self, mover: Mover) -> None:
+        """All weights wait in host memory from now on and visit the mover's device layer by layer.
+
+        The table of tokens never does: a prompt needs 512 rows of it.
+        """
+        table, self.model.embed_tokens = self.model.embed_tokens, nn.Identity()
+        StreamedLayers(self.model, self.model.layers, mover)
+        self.model.embed_tokens = HostEmbedding(table, mover.device)
+
     @torch.no_grad()  # not inference_mode: a trainer may use the results
     def states(self, tokens_M: Tensor) -> Iterator[Tensor]:
         """Normalised hidden states of each layer in turn, (M, D) float32; the last layer's after the final norm."""
-        output = self.model(input_ids=tokens_M[None].to(self.model.device), output_hidden_states=True, use_cache=False)
+        output = self.model(input_ids=tokens_M[None].to(self.device), output_hidden_states=True, use_cache=False)
         for hidden_BMD in output.hidden_states[1:]:  # the first are the token embeddings
             yield normalised(hidden_BMD[0])
 
@@ -74,7 +90,7 @@ class Reason1:
         """All layers side by side, (M, L*D), in the model's precision."""
         width = self.model.config.hidden_size
         shape = (len(tokens_M), self.model.config.num_hidden_layers * width)
-        hidden = torch.empty(shape, dtype=self.model.dtype, device=self.model.device)
+        hidden = torch.empty(shape, dtype=self.model.dtype, device=self.device)
         for layer, state_MD in enumerate(self.states(tokens_M)):
             hidden[:, layer * width : (layer + 1) * width] = state_MD
         return hidden
@@ -89,6 +105,18 @@ class Reason1:
         if projection is None:
             return self.hidden(tokens_M)
         return project(self.states(tokens_M), *projection)
+
+
+class HostEmbedding(nn.Module):
+    """A table of tokens in host memory, read for a device."""
+
+    def __init__(self, table: nn.Embedding, device: torch.device) -> None:
+        super().__init__()
+        self.table = table
+        self.device = device
+
+    def forward(self, tokens_BM: Tensor) -> Tensor:
+        return self.table(tokens_BM.cpu()).to(self.device)
 
 
 def normalised(state_MD: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
+from airshower.models.host_weights import Mover
+from airshower.models.streamed_layers import StreamedLayers
 from airshower.models.text_projection import Projection
 
 MAX_TOKENS = 64
@@ -82,6 +84,10 @@ class WordEncoder(nn.Module):
         attended = torch.cat((torch.ones_like(mask[:, :1]), mask[:, 1:]), dim=1)  # softmax needs one key
         hidden = self.model(input_ids=tokens_BM, attention_mask=attended).last_hidden_state.float()
         return hidden * mask[..., None]
+
+    def offload(self, mover: Mover) -> None:
+        """The layers' weights wait in host memory from now on and visit the mover's device one by one."""
+        StreamedLayers(self.model, self.model.encoder.block, mover)
 
     @torch.no_grad()
     def encode(self, prompt: str, projection: Projection | None) -> Tensor:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
+from airshower.configs.network import DitConfig
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text import WordEncoder
 from airshower.models.text_projection import Projection
-from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer
+from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer, read_config
 
 _NETWORK = "transformer"
 _TEXT_ENCODER = "text_encoder"
@@ -43,6 +44,10 @@ class TrainedParts:
         """The one network."""
         return _NETWORK
 
+    def network_config(self, name: str) -> DitConfig:
+        """As it is written beside the weights."""
+        return read_config(self._folder / name / "config.json")
+
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """The network in inference mode."""
         return load_transformer(self._folder / name, device, dtype)
@@ -56,8 +61,8 @@ class TrainedParts:
         self.require(text_encoder=False)
         return VideoAutoencoder.load(self._autoencoder, device, dtype)
 
-    def text_encoder(self, device: torch.device) -> WordEncoder:
-        """From a transformers folder."""
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> WordEncoder:
+        """From a transformers folder, in the float32 that it is trained in."""
         self.require()
         return WordEncoder.load(self._folder / _TEXT_ENCODER, device)
 

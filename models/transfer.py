@@ -101,9 +101,11 @@ class TransferModel:
     ) -> Tensor:
         """Latents of the chunk."""
         start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        return sample(
+        latents = sample(
             self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=on_step
         )
+        self.autoencoder.prefetch()  # not a step earlier: its weights would add to the peak that they keep away from
+        return latents
 
     def decode(self, latents_BCTYX: Tensor) -> Tensor:
         """The chunk's video (1, 3, F, H, W) in [-1, 1]."""

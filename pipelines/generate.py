@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row, RowError
-from airshower.configs.presets import ModelPreset
+from airshower.configs.model_source import ModelSource
+from airshower.configs.offload import check_offload
 from airshower.pipelines.events import (
     STAGES,
     Event,
@@ -52,12 +53,9 @@ class RunError(RuntimeError):
 class GenerateSettings:
     """How rows are generated; what is generated is in the rows."""
 
-    preset: ModelPreset
-    weights: str | None = None  # folder; None: those shipped for the preset
-    annotators: str | None = None  # folder; None: `weights`, which holds those of a published model
+    source: ModelSource
     replicas: int | None = None  # None: one per GPU, or per CPU where there is no GPU
     device: str = "auto"  # auto | cpu | cuda
-    embedding_cache: str | None = None  # folder or URL where embedded prompts are kept; None: nowhere
     address: str | None = None  # of a Ray cluster; None: RAY_ADDRESS or a local one
     verbose: bool = False  # let Ray talk
     stall_timeout_s: float = 6 * 3600  # a run in which no row moves for so long is given up
@@ -87,11 +85,12 @@ def generate(
 
     `on_event` is called from the calling thread only. `parts` (device, folder) -> GraphParts replaces the model's own
     stages. Raises OutputError for a folder that can't be written, ClusterError and ValueError for a cluster that lacks
-    what is asked for, RunError when the run as a whole stops.
+    what is asked for (a GPU to offload from, too), RunError when the run as a whole stops.
     """
     begun_s = time.monotonic()
     if len({row.index for row in rows}) < len(rows):
         raise ValueError("rows share an index: number them, the manifest has one line per index")
+    check_offload(settings.source.offload, settings.device, settings.source.preset)
     tell = on_event or _ignore
     folder = open_run_folder(output)
     manifest = Manifest(folder)
@@ -111,9 +110,10 @@ def generate(
                     device=settings.device,
                     replicas=settings.replicas,
                     rows=len(ready),
-                    text_on_gpu=settings.preset.text_on_gpu,
+                    text_on_gpu=settings.source.preset.text_on_gpu,
                     annotates=annotates,
                 )
+                check_offload(settings.source.offload, pools.device, settings.source.preset)
                 tell(PoolsStarted(replicas=pools.replicas, device=pools.device))
                 reporter = start_monitor()
                 graph = _graph(ready, parts or _parts_for(settings), pools, folder, reporter)
@@ -135,10 +135,7 @@ def _graph(
 def _parts_for(settings: GenerateSettings) -> "Callable[[str, str], GraphParts]":
     from airshower.pipelines.graph import parts_of
 
-    annotators = settings.annotators or settings.weights
-    return lambda device, folder: parts_of(
-        settings.preset, settings.weights, annotators, device, folder, embedding_cache=settings.embedding_cache
-    )
+    return lambda device, folder: parts_of(settings.source, device, folder)
 
 
 def _follow(

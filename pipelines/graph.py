@@ -13,7 +13,7 @@ import ray
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 
 from airshower.configs.messages import PreparedClip, PreparedViews, Row
-from airshower.configs.presets import ModelPreset
+from airshower.configs.model_source import ModelSource
 from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.annotate import AnnotatorLike
 from airshower.pipelines.monitor import Reporter
@@ -46,22 +46,13 @@ class GraphParts:
     write: Callable[[Row], Row]
 
 
-def parts_of(
-    preset: ModelPreset,
-    weights: str | None,
-    annotators: str | None,
-    device: str,
-    folder: str,
-    *,
-    embedding_cache: str | None = None,
-) -> GraphParts:
-    """The real parts for a model and a folder of annotators, writing into `folder`."""
-    text_device = device if preset.text_on_gpu else "cpu"
+def parts_of(source: ModelSource, device: str, folder: str) -> GraphParts:
+    """The real parts for a model, writing into `folder`."""
     return GraphParts(
         prepare=_prepare,
-        load_annotator=partial(_load_annotator, annotators, device),
-        load_text_encoder=partial(_load_text_encoder, preset, weights, text_device, embedding_cache),
-        load_replica=partial(_load_replica, preset, weights, device),
+        load_annotator=partial(_load_annotator, source, device),
+        load_text_encoder=partial(_load_text_encoder, source, device if source.preset.text_on_gpu else "cpu"),
+        load_replica=partial(_load_replica, source, device),
         write=partial(write_row, folder=folder),
     )
 
@@ -117,21 +108,19 @@ def _prepare(spec: AnySpec) -> PreparedClip | PreparedViews:
     return prepare_row(spec)
 
 
-def _load_annotator(folder: str | None, device: str) -> AnnotatorLike:
+def _load_annotator(source: ModelSource, device: str) -> AnnotatorLike:
     from airshower.actors.annotator import Annotator
 
-    return Annotator(folder, device=device, threads=1)
+    return Annotator(source.annotator_folder, device=device, threads=1)
 
 
-def _load_text_encoder(
-    preset: ModelPreset, weights: str | None, device: str, embedding_cache: str | None, warn: Warn
-) -> TextEncoderLike:
+def _load_text_encoder(source: ModelSource, device: str, warn: Warn) -> TextEncoderLike:
     from airshower.actors.text_encoder import TextEncoder
 
-    return TextEncoder(preset, weights, device=device, threads=1, embedding_cache=embedding_cache, warn=warn)
+    return TextEncoder(source, device=device, threads=1, warn=warn)
 
 
-def _load_replica(preset: ModelPreset, weights: str | None, device: str) -> ReplicaLike:
+def _load_replica(source: ModelSource, device: str) -> ReplicaLike:
     from airshower.actors.replica import Replica
 
-    return Replica(preset, weights, device=device, threads=1)
+    return Replica(source, device=device, threads=1)

@@ -77,6 +77,14 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
     )
 
 
+def clip_size(spec: ClipSpec) -> Size:
+    """The size that a resolved spec's clip will have, from the first frame of the file that leads; raises as above."""
+    if spec.resolution is None:
+        raise ValueError("resolution is open: resolve the spec against a model's preset first")
+    _, leader = _read_leader(spec.model_copy(update={"max_frames": 1}), spec.resolution)
+    return Size(*leader.frames.shape[1:3])
+
+
 def _read_leader(spec: ClipSpec, resolution: str) -> tuple[str, Video]:
     """The file that settles size, rate and length, with the name of its field."""
     fit = partial(nearest_size, resolution)

@@ -17,6 +17,7 @@ from airshower.platform.commands.checkpoint import checkpoint_app
 from airshower.platform.commands.data import data_app
 from airshower.platform.commands.evaluate import evaluate
 from airshower.platform.commands.generate import generate
+from airshower.platform.commands.memory import memory
 from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
 from airshower.platform.commands.train import train
@@ -52,6 +53,7 @@ app.command("generate")(generate)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("serve")(serve)
+app.command("memory")(memory)
 app.add_typer(data_app, name="data")
 app.add_typer(spec_app, name="spec")
 app.add_typer(checkpoint_app, name="checkpoint")

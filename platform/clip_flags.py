@@ -23,7 +23,7 @@ from airshower.configs.row_formats import fields_of
 from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.pipelines.row_errors import describe
 
-Command = TypeVar("Command", bound=Callable[..., None])
+Command = TypeVar("Command", bound=Callable[..., int | None])
 
 _SETTINGS_PANEL = "Clip settings (a flag overrides every row)"
 _MULTIVIEW_PANEL = "Rows of several cameras"

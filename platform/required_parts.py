@@ -4,14 +4,12 @@ import os
 import sys
 
 from airshower.cluster import storage
-from airshower.configs.presets import ModelPreset
+from airshower.configs.model_source import ModelSource
 
 WEIGHTS_HELP = "Folder of weights: a path, or a URL that each machine fetches once; default: those shipped"
 
 
-def require_parts(
-    model: ModelPreset, weights: str | None, *, embedding_cache: str | None = None, address: str | None = None
-) -> None:
+def require_parts(source: ModelSource, *, address: str | None = None) -> None:
     """Raises WeightsError for missing weights, OSError for weights or a cache that can't be reached.
 
     A cache makes up for a text encoder that isn't there, for the prompts it knows. Weights behind a URL are fetched
@@ -21,6 +19,7 @@ def require_parts(
     from airshower.actors.prompt_cache import PromptCache, require_writable
     from airshower.models.weights import WeightsError
 
+    weights, embedding_cache = source.weights, source.embedding_cache
     if embedding_cache is not None:
         require_writable(embedding_cache)
     elsewhere = bool(address or os.environ.get("RAY_ADDRESS"))
@@ -28,7 +27,7 @@ def require_parts(
         if not storage.is_folder(weights):
             raise WeightsError(f"{weights}: no folder of weights there: check the URL and its credentials")
         return
-    parts = local_parts(model, weights, say=lambda line: print(line, file=sys.stderr, flush=True))
+    parts = local_parts(source, say=lambda line: print(line, file=sys.stderr, flush=True))
     parts.require(text_encoder=embedding_cache is None)
     if embedding_cache is not None:
         PromptCache(embedding_cache, parts)

@@ -18,7 +18,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation
 from ray.serve.schema import ReplicaState
 
-from airshower.configs.presets import preset
+from airshower.configs.model_source import ModelSource
 from airshower.platform.access import Access
 from airshower.platform.job_runner import JobRunner
 from airshower.platform.jobs import JobTable
@@ -40,10 +40,7 @@ class ServiceSettings:
     """What `airshower serve` runs."""
 
     work_dir: str  # job records, uploads and results
-    model: str = "tiny-transfer"
-    weights: str | None = None
-    annotators: str | None = None  # folder; None: `weights`, which holds those of a published model
-    embedding_cache: str | None = None  # folder or URL where embedded prompts are kept; None: nowhere
+    source: ModelSource
     device: str = "cpu"
     min_replicas: int = 1
     max_replicas: int = 1
@@ -57,7 +54,6 @@ class ServiceSettings:
         if not 1 <= self.min_replicas <= self.max_replicas:
             given = f"min-replicas {self.min_replicas}, max-replicas {self.max_replicas}"
             raise ValueError(f"{given}: use 1 <= min-replicas <= max-replicas")
-        preset(self.model)
 
 
 @contextmanager
@@ -83,7 +79,7 @@ def _deploy(settings: ServiceSettings, host: str, port: int) -> None:
     try:
         serve.run(service(settings), name=APP)
     except RuntimeError as error:
-        raise ServiceError(f"{settings.model} can't be served: {_reason() or error}") from error
+        raise ServiceError(f"{settings.source.preset.name} can't be served: {_reason() or error}") from error
 
 
 def check_free(host: str, port: int) -> None:
@@ -122,13 +118,10 @@ def service(settings: ServiceSettings) -> serve.Application:
         ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": int(settings.device == "cuda")},
     )(ServedReplica)
     model = generator.bind(
-        preset(settings.model),
-        settings.weights,
-        settings.annotators or settings.weights,
+        settings.source,
         annotate_row,
         settings.device,
         settings.stall_timeout_s,
-        settings.embedding_cache,
     )
 
     def build() -> FastAPI:
@@ -157,7 +150,7 @@ def _api(settings: ServiceSettings) -> FastAPI:
     return VideoApi(
         jobs,
         runner,
-        preset=preset(settings.model).with_annotators(settings.annotators),
+        preset=settings.source.preset.with_annotators(settings.source.annotators),
         access=settings.access,
         upload_limit_bytes=settings.upload_limit_bytes,
         ready_replicas=ready_replicas,

@@ -3,7 +3,7 @@
 Shapes as in layers.py: x is (B, T, S, D), so that modulations broadcast per latent frame.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -72,8 +72,8 @@ class Block(nn.Module):
     ) -> Tensor:
         """The residual step of one sublayer."""
         shift, scale, gate = modulation.vectors(conditions.emb_BTD, conditions.lora_BT3D, x_BTSD.dtype, of_camera_BT3D)
-        normed = F.layer_norm(x_BTSD, x_BTSD.shape[-1:], eps=self.eps)
-        return x_BTSD + gate * sublayer(normed * (1 + scale) + shift, conditions)
+        y_BTSD = F.layer_norm(x_BTSD, x_BTSD.shape[-1:], eps=self.eps) * (1 + scale) + shift
+        return x_BTSD + gate * sublayer(y_BTSD, conditions)
 
     def _attend_self(self, y_BTSD: Tensor, conditions: Conditions) -> Tensor:
         cameras = conditions.cameras if self.cross_view_attn is not None else None
@@ -99,6 +99,9 @@ class Block(nn.Module):
         else:
             attended_END = self.cross_attn(y_END, text_EMC)
         return attended_END.view_as(y_BTSD)
+
+
+BESIDE_FORWARD = ("before_proj", "after_proj")  # children of a control block that its branch calls for it
 
 
 class ControlBlock(Block):
@@ -127,12 +130,13 @@ class ControlBranch(nn.Module):
             self.hint_block.extend((nn.Linear(config.width, config.width), nn.SiLU()))
         self.blocks = nn.ModuleList(ControlBlock(config, first=index == 0) for index in range(hints))
 
-    def hints(self, control_BCTYX: Tensor, base_BTSD: Tensor, conditions: Conditions) -> list[Tensor]:
-        """One (B, T, S, D) hint per control block."""
-        blocks = cast("Sequence[ControlBlock]", self.blocks)
-        x = blocks[0].enter(self.hint_block(self.embedder(control_BCTYX)), base_BTSD)
-        hints = []
-        for block in blocks:
-            x = block(x, conditions)
-            hints.append(block.after_proj(x))
-        return hints
+    def enter(self, control_BCTYX: Tensor, base_BTSD: Tensor) -> Tensor:
+        """What the first of its blocks starts from, (B, T, S, D)."""
+        first = cast("ControlBlock", self.blocks[0])
+        return first.enter(self.hint_block(self.embedder(control_BCTYX)), base_BTSD)
+
+    def hints(self, x_BTSD: Tensor, conditions: Conditions) -> Iterator[Tensor]:
+        """One (B, T, S, D) hint per control block, computed when it is asked for: none waits in memory."""
+        for block in cast("Sequence[ControlBlock]", self.blocks):
+            x_BTSD = block(x_BTSD, conditions)
+            yield block.after_proj(x_BTSD)

@@ -5,6 +5,7 @@ K head width, D width, C channels, Y and X latent rows and columns.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,23 @@ from torch import Tensor, nn
 
 from airshower.models.attention import attend
 from airshower.models.dit.rope import Rope
+
+# Of tokens that pass at a time where temporaries are wide: float32 copies, hidden layers. Enough to fill a GPU.
+PIECE_TOKENS = 8192
+
+
+def in_pieces(function: Callable[[Tensor], Tensor], x_BND: Tensor) -> Tensor:
+    """`function`, which treats every token alike, over pieces of the token axis: its temporaries stay small."""
+    return _joined([function(piece) for piece in x_BND.split(piece_tokens(x_BND), dim=1)])
+
+
+def piece_tokens(x_BND: Tensor) -> int:
+    """How many of each batch entry make a piece: all of them in training, which keeps the temporaries anyway."""
+    return x_BND.shape[1] if torch.is_grad_enabled() else max(1, PIECE_TOKENS // len(x_BND))
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
 
 def linear_fp32(layer: nn.Linear, x: Tensor) -> Tensor:
@@ -51,17 +69,22 @@ class Attention(nn.Module):
 
     def attended(self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None) -> Tensor:
         """What `forward` gives, before the output projection."""
-        q, k, v = (
-            self._heads(proj(x))
-            for proj, x in ((self.q_proj, x_BND), (self.k_proj, context_BMC), (self.v_proj, context_BMC))
-        )
-        q, k = self.q_norm(q), self.k_norm(k)
-        if rope is not None:
-            q, k = rope.rotate(q), rope.rotate(k)
+        v = self._heads(self.v_proj(context_BMC))
+        q = _placed(self._heads(self.q_proj(x_BND)), self.q_norm, rope)
+        k = _placed(self._heads(self.k_proj(context_BMC)), self.k_norm, rope)
         return attend(q, k, v)
 
     def _heads(self, x_BND: Tensor) -> Tensor:
         return rearrange(x_BND, "b n (h k) -> b n h k", h=self.heads)
+
+
+def _placed(x_BNHK: Tensor, norm: RmsNorm, rope: Rope | None) -> Tensor:
+    """Queries or keys, normed and at their positions."""
+    if rope is None:
+        return in_pieces(norm, x_BNHK)
+    tokens = piece_tokens(x_BNHK)
+    pieces = zip(x_BNHK.split(tokens, dim=1), rope.split(tokens), strict=True)
+    return _joined([positions.rotate(norm(piece)).to(x_BNHK.dtype) for piece, positions in pieces])
 
 
 class ImageCrossAttention(Attention):
@@ -77,11 +100,13 @@ class ImageCrossAttention(Attention):
 
     def attend_both(self, x_BND: Tensor, text_BMC: Tensor, image_BID: Tensor) -> Tensor:
         """`image_BID` is projected to the network's width."""
-        q, k, v = (
-            self._heads(proj(x))
-            for proj, x in zip((self.q_img, self.k_img, self.v_img), (x_BND, image_BID, image_BID), strict=True)
-        )
-        return self.output_proj(self.attended(x_BND, text_BMC) + attend(self.q_img_norm(q), self.k_img_norm(k), v))
+        of_image = self._attend_image(x_BND, image_BID)
+        return self.output_proj(self.attended(x_BND, text_BMC) + of_image)
+
+    def _attend_image(self, x_BND: Tensor, image_BID: Tensor) -> Tensor:
+        q = in_pieces(self.q_img_norm, self._heads(self.q_img(x_BND)))
+        k = self.k_img_norm(self._heads(self.k_img(image_BID)))
+        return attend(q, k, self._heads(self.v_img(image_BID)))
 
 
 class Mlp(nn.Module):
@@ -92,8 +117,9 @@ class Mlp(nn.Module):
         self.layer1 = nn.Linear(width, hidden, bias=False)
         self.layer2 = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer2(F.gelu(self.layer1(x)))
+    def forward(self, x_BTSD: Tensor) -> Tensor:
+        mixed_BND = in_pieces(lambda piece: self.layer2(F.gelu(self.layer1(piece))), x_BTSD.flatten(1, 2))
+        return mixed_BND.view(x_BTSD.shape)
 
 
 class TimestepEmbedding(nn.Module):
@@ -182,5 +208,12 @@ class FinalLayer(nn.Module):
 
     def forward(self, x_BTSD: Tensor, emb_BTD: Tensor, lora_BT3D: Tensor) -> Tensor:
         shift, scale = self.adaln_modulation.vectors(emb_BTD, lora_BT3D, torch.float32)
+        frames, tokens = x_BTSD.shape[1:3]
+        vectors = (vector.expand(-1, frames, -1, -1) for vector in (shift, scale))
+        piece_frames = max(1, piece_tokens(x_BTSD.flatten(1, 2)) // tokens)
+        pieces = (tensor.split(piece_frames, dim=1) for tensor in (x_BTSD, *vectors))
+        return _joined([self._projected(*piece) for piece in zip(*pieces, strict=True)])
+
+    def _projected(self, x_BTSD: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
         normed = F.layer_norm(x_BTSD.float(), x_BTSD.shape[-1:], eps=self.eps)
         return linear_fp32(self.linear, normed * (1 + scale) + shift)

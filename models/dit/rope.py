@@ -25,6 +25,10 @@ class Rope:
         swapped = torch.cat((-second, first), dim=-1)
         return x * self.cos_NK[:, None] + swapped * self.sin_NK[:, None]
 
+    def split(self, tokens: int) -> "list[Rope]":
+        """The positions of pieces of so many tokens, the last one shorter."""
+        return [Rope(*piece) for piece in zip(self.cos_NK.split(tokens), self.sin_NK.split(tokens), strict=True)]
+
     def repeated(self, times: int) -> "Rope":
         """The same positions again for further cameras."""
         return Rope(self.cos_NK.repeat(times, 1), self.sin_NK.repeat(times, 1))

@@ -4,8 +4,9 @@
 `project_text`, not once per evaluation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -14,10 +15,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from airshower.configs.network import DitConfig
-from airshower.models.dit.block import Block, Conditions, ControlBranch
+from airshower.models.dit.block import BESIDE_FORWARD, Block, Conditions, ControlBranch
 from airshower.models.dit.layers import FinalLayer, PatchEmbed, RmsNorm, Sinusoid, TimestepEmbedding, linear_fp32
 from airshower.models.dit.rope import rope_table
 from airshower.models.dit.views import Cameras
+from airshower.models.host_weights import Mover
+from airshower.models.streamed_layers import StreamedLayers
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,15 @@ class Transformer(nn.Module):
         """Image encoder states (B, I, image channels) -> what the blocks attend to (B, I, width)."""
         return self.img_context_proj(image_BIC)
 
+    def offload(self, mover: Mover) -> None:
+        """The weights of all blocks wait in host memory from now on; the rest is on the mover's device."""
+        StreamedLayers(self, self.all_blocks(), mover, staying=BESIDE_FORWARD)
+
+    def all_blocks(self) -> list[nn.Module]:
+        """Of the base and of all branches."""
+        branches = cast("Iterable[ControlBranch]", self.branches.values())
+        return [*self.blocks, *(block for branch in branches for block in branch.blocks)]
+
     def forward(
         self,
         latents_BCTYX: Tensor,
@@ -105,8 +117,9 @@ class Transformer(nn.Module):
         hints = self._hints(controls or {}, extra_BETYX, x, conditions)
         for index, block in enumerate(self.blocks):
             x = block(x, conditions)
-            for hint in hints.get(index, ()):
-                x = x + hint
+            if self.config.control is not None and index in self.config.control.injected_after:
+                for hint in hints:
+                    x = x + next(hint)
         return self._unpatchify(self.final_layer(x, conditions.emb_BTD, conditions.lora_BT3D), latents_BCTYX.shape)
 
     def _build_camera_embedding(self, config: DitConfig) -> None:
@@ -161,18 +174,18 @@ class Transformer(nn.Module):
 
     def _hints(
         self, controls: Mapping[str, ControlInput], masks: Tensor, base_BTSD: Tensor, conditions: Conditions
-    ) -> dict[int, list[Tensor]]:
-        """Weighted hints by the base block they follow. Weights are used as given, never normalised (reference)."""
-        hints: dict[int, list[Tensor]] = {}
+    ) -> list[Iterator[Tensor]]:
+        """Of every control, its weighted hints. Weights are used as given, never normalised (reference)."""
+        hints: list[Iterator[Tensor]] = []
         for name, control in controls.items():
             if self.config.control is None or name not in self.branches:
                 raise ValueError(f"control {name!r}: this network has {', '.join(self.branches) or 'no controls'}")
             missing = self.config.control.padded_channels - control.latents_BCTYX.shape[1]
             padded = F.pad(control.latents_BCTYX.to(base_BTSD.dtype), (0, 0, 0, 0, 0, 0, 0, missing))
             branch = cast("ControlBranch", self.branches[name])
-            branch_hints = branch.hints(torch.cat((padded, masks), dim=1), base_BTSD, conditions)
-            for index, hint in zip(self.config.control.injected_after, branch_hints, strict=True):
-                hints.setdefault(index, []).append(hint * _per_token(control.weight, hint))
+            entered = branch.enter(torch.cat((padded, masks), dim=1), base_BTSD)
+            weight = _per_token(control.weight, base_BTSD.dtype)
+            hints.append(map(partial(torch.mul, other=weight), branch.hints(entered, conditions)))
         return hints
 
     def _unpatchify(self, x_BTSP: Tensor, shape: torch.Size) -> Tensor:
@@ -182,8 +195,8 @@ class Transformer(nn.Module):
         )
 
 
-def _per_token(weight: float | Tensor, hint_BTSD: Tensor) -> float | Tensor:
+def _per_token(weight: float | Tensor, dtype: torch.dtype) -> float | Tensor:
     """A number stays; a map (B, 1, T, Y, X) on the patch grid becomes (B, T, S, 1)."""
     if isinstance(weight, Tensor):
-        return rearrange(weight, "b 1 t y x -> b t (y x) 1").to(hint_BTSD.dtype)
+        return rearrange(weight, "b 1 t y x -> b t (y x) 1").to(dtype)
     return weight

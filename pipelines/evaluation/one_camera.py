@@ -11,6 +11,7 @@ import numpy as np
 import ray
 
 from airshower.actors.replica import Replica
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import ModelPreset
 from airshower.configs.sizes import SIZES
 from airshower.configs.spec import CONTROLS
@@ -135,7 +136,7 @@ def _reconstructions(
     """The scenes' frames through the model's autoencoder, on a worker that has the device."""
 
     def reconstruct(clips: list[np.ndarray]) -> list[np.ndarray]:
-        replica = Replica(model, settings.weights, device)
+        replica = Replica(ModelSource(preset=model, weights=settings.weights), device)
         return [replica.reconstruct(clip) for clip in clips]
 
     task = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"))(reconstruct)

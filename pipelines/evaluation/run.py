@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import ModelPreset
 from airshower.configs.training import HELD_OUT_SEED
 from airshower.pipelines.evaluation.looks import Confusion
@@ -86,8 +87,7 @@ def generate_rows(
     given = {field: value for field, value in overrides.items() if value is not None}
     rows = read_rows([str(rows_path)], overrides=given, preset=model)
     run = GenerateSettings(
-        preset=model,
-        weights=settings.weights,
+        source=ModelSource(preset=model, weights=settings.weights),
         replicas=settings.replicas,
         device=settings.device,
         verbose=settings.verbose,

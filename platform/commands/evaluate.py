@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import PRESETS, preset
 from airshower.configs.training import HELD_OUT_SEED
 from airshower.platform.progress import RunProgress, clock_words, show_progress
@@ -63,7 +64,7 @@ def evaluate(
     from airshower.pipelines.evaluation.run import CLIPS, EvaluateSettings
     from airshower.platform.gallery import write_gallery
 
-    require_parts(preset(model), weights)  # before minutes of rendering
+    require_parts(ModelSource(preset=preset(model), weights=weights))  # before minutes of rendering
     settings = EvaluateSettings(
         model=model,
         weights=weights,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from airshower.configs.model_source import ModelSource
+from airshower.configs.offload import OFFLOADS, parse_offload
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
@@ -64,6 +66,14 @@ def generate(
         str | None,
         typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False, rich_help_panel=_PANEL),
     ] = None,
+    load_ema: Annotated[
+        bool,
+        typer.Option(
+            "--load-ema",
+            help="The moving average of weights from training, of files that hold both",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
     annotators: Annotated[
         str | None,
         typer.Option(
@@ -87,6 +97,16 @@ def generate(
             metavar="NAME", help="auto, cpu or cuda; auto takes GPUs if there are any", rich_help_panel=_PANEL
         ),
     ] = "auto",
+    offload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help=f"Part whose weights wait in host memory while the GPU does something else: {', '.join(OFFLOADS)}; "
+            "may be repeated; default: none",
+            show_default=False,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     address: Annotated[
         str | None,
         typer.Option(
@@ -108,6 +128,7 @@ def generate(
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
+    offloaded = parse_offload(offload or ())
 
     from airshower.models.annotators.folder import AnnotatorFolder
     from airshower.pipelines.generate import GenerateSettings, RunError
@@ -119,16 +140,20 @@ def generate(
     rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
     chosen = named or model_of(rows)
     folder = output_folder(rows, output)
-    cache = embedding_cache_of(embedding_cache, chosen)
-    if any(row.error is None for row in rows):
-        require_parts(chosen, weights, embedding_cache=cache, address=address)
-    settings = GenerateSettings(
+    source = ModelSource(
         preset=chosen,
         weights=weights,
+        load_ema=load_ema,
         annotators=annotators,
+        embedding_cache=embedding_cache_of(embedding_cache, chosen),
+        offload=offloaded,
+    )
+    if any(row.error is None for row in rows):
+        require_parts(source, address=address)
+    settings = GenerateSettings(
+        source=source,
         replicas=replicas,
         device=device,
-        embedding_cache=cache,
         address=address,
         verbose=verbose,
     )

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from airshower.configs.model_source import ModelSource
+from airshower.configs.offload import OFFLOADS, check_offload, parse_offload
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
 from airshower.platform.embedding_cache import embedding_cache_of
@@ -26,6 +28,10 @@ def serve(
     embedding_cache: Annotated[
         str | None, typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False)
     ] = None,
+    load_ema: Annotated[
+        bool,
+        typer.Option("--load-ema", help="The moving average of weights from training, of files that hold both"),
+    ] = False,
     annotators: Annotated[
         str | None,
         typer.Option(
@@ -44,6 +50,15 @@ def serve(
         Literal["auto", "cpu", "cuda"],
         typer.Option(metavar="NAME", help="auto, cpu or cuda; auto takes GPUs if there are any"),
     ] = "auto",
+    offload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help=f"Part whose weights wait in host memory while the GPU does something else: {', '.join(OFFLOADS)}; "
+            "may be repeated; default: none",
+            show_default=False,
+        ),
+    ] = None,
     work_dir: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of job records, uploads and videos; seen by every node")
     ] = Path("service"),
@@ -71,6 +86,8 @@ def serve(
     Runs until Ctrl-C (or SIGTERM) and then exits with 0. The interface is described at /docs.
     """
     chosen = preset(model)
+    offloaded = parse_offload(offload or ())
+    check_offload(offloaded, device, chosen)
 
     from airshower.cluster.session import ray_session
     from airshower.models.annotators.folder import AnnotatorFolder
@@ -78,8 +95,15 @@ def serve(
     from airshower.platform.access import Access
     from airshower.platform.service import ServiceSettings, running_service
 
-    cache = embedding_cache_of(embedding_cache, chosen)
-    require_parts(chosen, weights, embedding_cache=cache, address=address)
+    source = ModelSource(
+        preset=chosen,
+        weights=weights,
+        load_ema=load_ema,
+        annotators=annotators,
+        embedding_cache=embedding_cache_of(embedding_cache, chosen),
+        offload=offloaded,
+    )
+    require_parts(source, address=address)
     AnnotatorFolder(annotators).require()
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
@@ -87,11 +111,9 @@ def serve(
             for number in (signal.SIGINT, signal.SIGTERM):  # Ray has just set its own, and shells ignore INT after `&`
                 signal.signal(number, signal.default_int_handler)
             pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued)
+            check_offload(offloaded, pools.device, chosen)
             settings = ServiceSettings(
-                model=model,
-                weights=weights,
-                annotators=annotators,
-                embedding_cache=cache,
+                source=source,
                 device=pools.device,
                 work_dir=str(work_dir.resolve()),
                 min_replicas=min_replicas,

@@ -9,6 +9,7 @@ import pytest
 
 from airshower.actors.prompt_cache import require_writable
 from airshower.actors.text_encoder import TextEncoder
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import transfer25_2b
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import write_video
@@ -35,7 +36,8 @@ def location(tmp_path):
 
 
 def encoder(weights, location, **kwargs):
-    return TextEncoder(transfer25_2b(), str(weights), embedding_cache=location and str(location), **kwargs)
+    source = ModelSource(preset=transfer25_2b(), weights=str(weights), embedding_cache=location and str(location))
+    return TextEncoder(source, **kwargs)
 
 
 def test_a_second_run_makes_the_same_without_the_encoder(weights, location):

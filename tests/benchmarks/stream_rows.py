@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
 from process_memory import ProcessTreeMeter, command_line, process_tree
 
 from airshower.configs.messages import Row
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import preset
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import Event, RowDone, RowFailed
@@ -92,7 +93,9 @@ def main() -> None:
     options = parser.parse_args()
 
     watcher = Watcher(options.rows // 3 if options.kill_a_worker else None)
-    settings = GenerateSettings(preset=preset(options.model), weights=options.weights, replicas=options.replicas)
+    settings = GenerateSettings(
+        source=ModelSource(preset=preset(options.model), weights=options.weights), replicas=options.replicas
+    )
     with tempfile.TemporaryDirectory() as folder, ProcessTreeMeter(os.getpid()) as meter:
         rows = make_rows(Path(folder), options.rows, options.steps, options.model)
         summary = generate(rows, f"{folder}/run", settings, watcher)

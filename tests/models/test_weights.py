@@ -94,7 +94,7 @@ def test_shipped_networks_stay_small_and_whole():
 def test_text_is_projected_as_the_network_would():
     parts = open_parts(tiny_transfer(), None)
     name = parts.network_of(("edge",))
-    encoder = parts.text_encoder(CPU)
+    encoder = parts.text_encoder(CPU, torch.float32)
     projected = encoder.encode("a red car", parts.text_projection(name, CPU, torch.float32))
     wanted = parts.network(name, CPU, torch.float32).project_text(encoder.encode("a red car", None))
     torch.testing.assert_close(projected, wanted)

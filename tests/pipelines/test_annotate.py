@@ -12,6 +12,7 @@ from airshower.actors.replica import Replica
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.annotators import ANNOTATORS, DEPTH, DETECTOR, TRACKER
 from airshower.configs.messages import TextEmbedding
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
 from airshower.pipelines.annotate import annotate_clip
@@ -100,4 +101,4 @@ def test_a_replica_refuses_a_clip_that_was_not_annotated(video):
     spec = spec_of(video, edge={}, depth={})
     text = TextEmbedding(data=bytes(4), shape=(1, 1))
     with pytest.raises(ValueError, match="a: depth left to annotators, but not computed"):
-        Replica(tiny_transfer()).generate(spec, prepare_clip(spec), text, text)
+        Replica(ModelSource(preset=tiny_transfer())).generate(spec, prepare_clip(spec), text, text)

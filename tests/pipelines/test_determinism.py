@@ -10,6 +10,7 @@ import pytest
 
 from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec, VisSpec
 from airshower.pipelines.generate import GenerateSettings, generate
@@ -39,7 +40,9 @@ def test_frames_do_not_depend_on_order_or_number_of_replicas(tmp_path, random_mo
     rows = make_rows(tmp_path)
     shuffled = [replace(row, index=i) for i, row in enumerate(random.Random(1).sample(rows, len(rows)))]
     assert [row.name for row in shuffled] != [row.name for row in rows]
-    settings = GenerateSettings(preset=tiny_transfer(), weights=str(random_model), device="cpu", stall_timeout_s=120)
+    settings = GenerateSettings(
+        source=ModelSource(preset=tiny_transfer(), weights=str(random_model)), device="cpu", stall_timeout_s=120
+    )
     with ray_session(address="local", local_cpus=2):
         alone = generate(rows, str(tmp_path / "alone"), replace(settings, replicas=1))
         pair = generate(shuffled, str(tmp_path / "pair"), replace(settings, replicas=2))

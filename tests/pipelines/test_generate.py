@@ -20,6 +20,7 @@ import ray
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.cluster.session import ray_session
 from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowError, TextEmbedding
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFinished
@@ -30,7 +31,7 @@ from airshower.pipelines.write import write_row
 pytestmark = pytest.mark.cluster
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files
 
-SETTINGS = GenerateSettings(preset=tiny_transfer(), replicas=2, stall_timeout_s=60)
+SETTINGS = GenerateSettings(source=ModelSource(preset=tiny_transfer()), replicas=2, stall_timeout_s=60)
 
 
 @pytest.fixture(scope="module", autouse=True)

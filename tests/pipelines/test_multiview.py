@@ -35,12 +35,12 @@ def weights(tmp_path_factory):
     """A folder with both multiview models."""
     folder = tmp_path_factory.mktemp("weights")
     hdmap = replace(CONFIG, rope=ROPE, views=VIEWS, control=HDMAP)
-    torch.save(published(random_network(hdmap)), folder / "transfer2.5-2b-multiview.pt")
+    torch.save(published(random_network(hdmap)), folder / "transfer2.5-2b-multiview-hdmap.pt")
     t5_rope = RopeConfig(t_ratio=8 / 24, base_fps=24.0, precision="bfloat16")
     predict2 = replace(
         CONFIG, rope=t5_rope, views=VIEWS, control=None, text_in_channels=None, text_channels=16, timestep_scale=1.0
     )
-    torch.save(published(random_network(predict2, seed=1)), folder / "predict2-2b-multiview.pt")
+    torch.save(published(random_network(predict2, seed=1)), folder / "predict2-2b-multiview-720p-10fps.pt")
     for name in ("predict2.5-2b-vae", "predict2-2b-vae"):
         (folder / f"{name}.safetensors").write_bytes(AUTOENCODER.read_bytes())
     sizes = {"width": 40, "layers": 2, "heads": 2, "key_value_heads": 1, "mrope_section": (2, 4, 4)}

@@ -8,6 +8,7 @@ import pytest
 from airshower.actors.replica import Replica
 from airshower.actors.text_encoder import TextEncoder
 from airshower.cluster.packing import unpack_frames
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
 from airshower.pipelines.media import MediaError
@@ -38,7 +39,8 @@ def _guided(folder, **more):
 
 def test_the_region_stays_close_to_the_input(inputs):
     preset = tiny_transfer()
-    replica, text = Replica(preset), TextEncoder(preset)
+    source = ModelSource(preset=preset)
+    replica, text = Replica(source), TextEncoder(source)
 
     scene = unpack_frames(prepare_clip(_spec()).input_frames)
 
@@ -57,7 +59,8 @@ def test_the_region_stays_close_to_the_input(inputs):
 
 def test_frames_that_a_chunk_passes_on_are_rounded_unless_told():
     preset = tiny_transfer()
-    replica, text = Replica(preset), TextEncoder(preset)
+    source = ModelSource(preset=preset)
+    replica, text = Replica(source), TextEncoder(source)
 
     def made(**more):
         spec = _spec(num_video_frames_per_chunk=5, **more)

@@ -13,6 +13,7 @@ from airshower.actors.text_encoder import TextEncoder
 from airshower.actors.trainer import update
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import PreparedClip
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer as transfer_preset
 from airshower.configs.spec import ClipSpec
 from airshower.configs.training import Optimisation, Window, WorldClips, tiny_autoencoder, tiny_transfer
@@ -157,8 +158,8 @@ def test_the_result_generates(transfer):
         fps=24, frames=5, height=32, width=48, input_height=32, input_width=48,
         input_frames=None, controls={"edge": pack_frames(frames)}, masks={},
     )  # fmt: skip
-    text = TextEncoder(preset, str(model))
-    replica = Replica(preset, str(model))
+    text = TextEncoder(ModelSource(preset=preset, weights=str(model)))
+    replica = Replica(ModelSource(preset=preset, weights=str(model)))
     made = replica.generate(
         spec.resolved(preset), prepared, *(text.encode(prompt, ("edge",)) for prompt in (spec.prompt, ""))
     )

@@ -195,3 +195,30 @@ def test_the_command_loads_no_heavy_library():
     code = "import sys, airshower.platform.cli; print([n for n in ('torch', 'ray', 'cv2', 'av') if n in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert result.stdout.strip() == "[]"
+
+
+def test_memory_is_known_without_a_gpu(call):
+    row = "configs/examples/street_edge.json"
+    code, table, _ = call("memory", row, "--model", "transfer2.5-2b", "--gpu-gib", "24")
+    assert code == 0
+    title, *lines = table.splitlines()
+    assert title == "transfer2.5-2b: 1280x704, 93 frames, 1 control (street_edge)"
+    fits = {line.split()[0]: line.split()[-1] == "fits" for line in lines[1:]}
+    assert fits["none"] is False
+    assert fits["text"] is fits["text,dit"] is True
+    assert call("memory", row, "--model", "transfer2.5-2b", "--gpu-gib", "3")[0] == 1
+    assert call("memory", row, "--gpu-gib", "3")[0] == 0  # the tiny model
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--offload", "dit,vae"], "offload 'vae' is unknown: use text, autoencoder, dit"),
+        (["--offload", "dit", "--device", "cpu"], "offload dit: the model runs on a CPU"),
+        (["--offload", "autoencoder", "--offload", "text"], "offload text: the text encoder of tiny-transfer runs on"),
+    ],
+)
+def test_offloading_what_is_not_on_a_gpu_is_refused(call, tmp_path, flags, message):
+    code, _, errors = call("generate", "configs/examples/street_edge.json", "-o", str(tmp_path / "run"), *flags)
+    assert code == 2
+    assert re.fullmatch(rf"airshower: {message}.*\n", errors), errors

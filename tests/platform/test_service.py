@@ -16,6 +16,7 @@ import pytest
 
 from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row
+from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
 from airshower.pipelines.generate import GenerateSettings, generate
@@ -126,7 +127,9 @@ def test_posted_row_becomes_the_video_that_the_batch_pipeline_makes(service, tmp
 
     batch = tmp_path / "batch"
     row = Row(index=0, name="street", source="test", spec=ClipSpec.model_validate(done["spec"]), prompt="rain")
-    settings = GenerateSettings(preset=tiny_transfer(), weights=str(service.weights), device="cpu", replicas=1)
+    settings = GenerateSettings(
+        source=ModelSource(preset=tiny_transfer(), weights=str(service.weights)), device="cpu", replicas=1
+    )
     with ray_session(address="local", local_cpus=2):
         assert generate([row], str(batch), settings).done == 1
     assert done["frames_sha256"] == json.loads((batch / "street.json").read_text())["frames_sha256"]
