@@ -137,13 +137,13 @@ def test_an_unknown_name_gets_near_ones(run, hub):
 
 
 def test_a_missing_repository_is_named_with_what_was_reported(run):
-    line = one_line(run("predict2-2b-multiview"))
+    line = one_line(run("predict2-2b-multiview-720p-10fps"))
     assert "nvidia/Cosmos-Predict2-2B-Multiview is missing, private or gated" in line
     assert "reported as missing (Predict2 issue 175)" in line
 
 
 def test_a_missing_file_is_named_with_what_is_there(run):
-    line = one_line(run("transfer2.5-2b-multiview"))
+    line = one_line(run("transfer2.5-2b-multiview-hdmap"))
     assert "no file matches auto/multiview/4ecc66e9" in line
     assert EDGE in line
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import airshower
+from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.pipelines.rows import read_rows
@@ -184,7 +185,8 @@ def test_wrong_sample_settings_end_with_2_and_one_line(call, tmp_path, flag, val
 def test_schema_is_the_row_formats(call):
     code, text, _ = call("spec", "schema")
     assert code == 0
-    assert set(json.loads(text)["properties"]) == set(ClipSpec.model_fields)
+    kinds = [set(kind["properties"]) for kind in json.loads(text)["anyOf"]]
+    assert kinds == [set(ClipSpec.model_fields), set(MultiviewSpec.model_fields)]
 
 
 def test_version(call):
