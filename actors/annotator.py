@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from airshower.actors.local_parts import local_annotators
 from airshower.configs.annotators import DEPTH, DETECTOR, TRACKER
 from airshower.models.annotators.depth import DepthAnnotator
-from airshower.models.annotators.folder import AnnotatorFolder
 from airshower.models.annotators.segmentation import Segmenter
 
 
@@ -20,7 +20,7 @@ class Annotator:
 
     def __init__(self, folder: str | None, device: str = "cpu", threads: int = 1) -> None:
         torch.set_num_threads(threads)
-        self._folder = AnnotatorFolder(folder)
+        self._folder = local_annotators(folder)
         self._device = torch.device(device)
         self._sha256: dict[str, str] = {}
 

@@ -128,9 +128,7 @@ class PublishedParts:
         return self._named or str(self._folder)
 
     def _remedy(self, name: str) -> str:
-        if self._named is not None:
-            return f"put there what `airshower checkpoint download {name}` fetches"
-        return download_hint(name, self._folder)
+        return download_hint(name, self._folder if self._named is None else None)
 
     def _found(self, name: str) -> Path | None:
         """Where a part is, None if nowhere; raises WeightsError where it isn't clear which file is meant."""

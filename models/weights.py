@@ -96,8 +96,10 @@ def load_text_projection(folder: Path, device: torch.device, dtype: torch.dtype)
     return text_projection({name.removeprefix(PREFIX): tensor for name, tensor in stored.items()}, device, dtype)
 
 
-def download_hint(name: str, folder: Path) -> str:
-    """How a missing part of that name gets into a folder of parts."""
+def download_hint(name: str, folder: Path | None) -> str:
+    """How a missing part of that name gets into a folder of parts; None: one that is behind a URL."""
+    if folder is None:
+        return f"put there what `airshower checkpoint download {name}` fetches"
     return f"`airshower checkpoint download {name} --to {folder / name}` fetches it"
 
 

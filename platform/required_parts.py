@@ -4,8 +4,12 @@ import os
 import sys
 
 from airshower.cluster import storage
+from airshower.configs.annotators import ANNOTATORS
 from airshower.configs.model_source import ModelSource
 
+ANNOTATORS_HELP = (
+    "Folder or URL of the networks that compute depth, segmentation and masks of words; default: that of --weights"
+)
 WEIGHTS_HELP = "Folder of weights: a path, or a URL that each machine fetches once; default: those shipped"
 
 
@@ -31,3 +35,11 @@ def require_parts(source: ModelSource, *, address: str | None = None) -> None:
     parts.require(text_encoder=embedding_cache is None)
     if embedding_cache is not None:
         PromptCache(embedding_cache, parts)
+
+
+def require_annotators(folder: str | None) -> None:
+    """Raises WeightsError where the folder or URL that is given is none; single networks may be missing."""
+    from airshower.models.weights import WeightsError
+
+    if folder is not None and not storage.is_folder(folder):
+        raise WeightsError(f"annotators {folder!r} is no folder: name one that holds {', '.join(ANNOTATORS)}")

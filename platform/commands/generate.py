@@ -18,7 +18,7 @@ from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
 from airshower.platform.embedding_cache import embedding_cache_of
 from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
-from airshower.platform.required_parts import WEIGHTS_HELP, require_parts
+from airshower.platform.required_parts import ANNOTATORS_HELP, WEIGHTS_HELP, require_annotators, require_parts
 
 if TYPE_CHECKING:
     from airshower.pipelines.generate import RunSummary
@@ -77,8 +77,8 @@ def generate(
     annotators: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR",
-            help="Folder of networks that compute depth, segmentation and masks of words; default: that of --weights",
+            metavar="DIR|URL",
+            help=ANNOTATORS_HELP,
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -130,13 +130,12 @@ def generate(
     named = None if model is None else preset(model)
     offloaded = parse_offload(offload or ())
 
-    from airshower.models.annotators.folder import AnnotatorFolder
     from airshower.pipelines.generate import GenerateSettings, RunError
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
     from airshower.platform.gallery import write_gallery
 
-    AnnotatorFolder(annotators).require()
+    require_annotators(annotators)
     rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
     chosen = named or model_of(rows)
     folder = output_folder(rows, output)

@@ -16,7 +16,7 @@ from airshower.configs.offload import OFFLOADS, check_offload, parse_offload
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
 from airshower.platform.embedding_cache import embedding_cache_of
-from airshower.platform.required_parts import WEIGHTS_HELP, require_parts
+from airshower.platform.required_parts import ANNOTATORS_HELP, WEIGHTS_HELP, require_annotators, require_parts
 
 _LIMITS = "Limits"
 _ACCESS = "What clients may read besides their uploads"
@@ -35,8 +35,8 @@ def serve(
     annotators: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR",
-            help="Folder of networks that compute depth, segmentation and masks of words; default: that of --weights",
+            metavar="DIR|URL",
+            help=ANNOTATORS_HELP,
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network")] = "127.0.0.1",
@@ -90,7 +90,6 @@ def serve(
     check_offload(offloaded, device, chosen)
 
     from airshower.cluster.session import ray_session
-    from airshower.models.annotators.folder import AnnotatorFolder
     from airshower.pipelines.pools import plan_pools
     from airshower.platform.access import Access
     from airshower.platform.service import ServiceSettings, running_service
@@ -104,7 +103,7 @@ def serve(
         offload=offloaded,
     )
     require_parts(source, address=address)
-    AnnotatorFolder(annotators).require()
+    require_annotators(annotators)
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
         with ray_session(address=address, verbose=verbose) as cluster:

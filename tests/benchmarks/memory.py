@@ -65,8 +65,9 @@ def main() -> None:
 
 def show_exact() -> None:
     """Raises AssertionError where a bit differs."""
-    config = replace(transfer25_with_image("edge"), blocks=8, width=512, heads=4, mlp_width=2048)
-    config = replace(config, control=replace(config.control, injected_after=(0, 3, 6)))
+    full = transfer25_with_image("edge")
+    control = replace(full.control, injected_after=(0, 3, 6))
+    config = replace(full, blocks=8, width=512, heads=4, mlp_width=2048, control=control)
     net, conditions = built(Transformer, config), conditions_for(config, SMALL)
     wanted = denoised(net, conditions, steps=3)
     net.offload(CudaMover(GPU))

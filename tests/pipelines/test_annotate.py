@@ -97,6 +97,16 @@ def test_a_missing_network_fails_the_rows_that_need_it(annotators, video, tmp_pa
         annotated(Annotator(None), spec_of(video, depth={}))
 
 
+def test_annotators_may_be_in_a_bucket(annotators, video, bucket):
+    for file in (annotators / DEPTH).iterdir():
+        bucket.upload_file(str(file), "drives", f"networks/{DEPTH}/{file.name}")
+    far = Annotator("s3://drives/networks")
+    assert "depth" in annotated(far, spec_of(video, depth={})).controls
+    message = rf"^edge\.mask_prompt: s3://drives/networks: no {DETECTOR} here: put there what `airshower checkpoint"
+    with pytest.raises(ValueError, match=message):
+        annotated(far, spec_of(video, edge={"mask_prompt": "car"}))
+
+
 def test_a_replica_refuses_a_clip_that_was_not_annotated(video):
     spec = spec_of(video, edge={}, depth={})
     text = TextEmbedding(data=bytes(4), shape=(1, 1))

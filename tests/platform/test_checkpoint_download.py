@@ -222,6 +222,6 @@ def test_a_model_comes_with_all_its_parts(run, hub, tmp_path):
     parts = open_parts(transfer25_2b(), str(tmp_path / "weights"))
     parts.require()
     assert len(parts.networks()) == 5
-    annotators = AnnotatorFolder(str(tmp_path / "weights"))
+    annotators = AnnotatorFolder(tmp_path / "weights")
     assert [annotators.part(name).name for name in ANNOTATORS] == list(ANNOTATORS)
     assert "--to DIR" in one_line(run("transfer2.5-2b"))
