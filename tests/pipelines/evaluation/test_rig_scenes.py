@@ -13,7 +13,7 @@ from airshower.pipelines.world.camera import seven_camera_rig
 def scene(name: str) -> RigScene:
     levels = np.arange(7, dtype=np.uint8)[:, None, None, None, None] * 30 + 20
     videos = np.broadcast_to(levels, (7, 9, 32, 48, 3)).copy()
-    return RigScene(name=name, prompt=f"{name} as drawn", frames=videos, hdmaps=videos, fps=10.0)
+    return RigScene(name=name, prompt=f"{name} as drawn", seed=5, frames=videos, hdmaps=videos, fps=10.0)
 
 
 def test_rows_are_valid_and_name_every_camera_s_map(tmp_path):

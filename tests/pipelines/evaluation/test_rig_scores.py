@@ -37,7 +37,7 @@ def made(seed: int) -> RigScene:
         picture[is_box] = (200, 20, 30)
         pictures.append(picture.clip(0, 255).astype(np.uint8)[None])
         maps.append(drawn)
-    return RigScene(name=str(seed), prompt="", frames=np.stack(pictures), hdmaps=np.stack(maps), fps=10.0)
+    return RigScene(name=str(seed), prompt="", seed=seed, frames=np.stack(pictures), hdmaps=np.stack(maps), fps=10.0)
 
 
 @pytest.fixture(scope="module")
