@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A score's values with each output's own reference and with another scene's, clip by clip."""
+    """A score's values with each output's own reference, clip by clip, and with other scenes'."""
 
     matched: tuple[float, ...]
     shuffled: tuple[float, ...]
@@ -31,18 +31,24 @@ class Contrast:
 
 
 def contrast(
-    score: Callable[[np.ndarray, np.ndarray], float], references: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
+    score: Callable[[np.ndarray, np.ndarray], float],
+    references: Sequence[np.ndarray],
+    outputs: Sequence[np.ndarray],
+    *,
+    all_others: bool = False,
 ) -> Contrast:
-    """Scores (reference, output) pairs as they belong, and with references moved on by one scene.
+    """Scores (reference, output) pairs as they belong, and with references moved on by one scene, or by all numbers.
 
     Raises ValueError for fewer than two clips, because then there is no other scene.
     """
     if len(references) != len(outputs) or len(outputs) < 2:
         raise ValueError(f"{len(references)} references for {len(outputs)} outputs: give the same number, at least 2")
-    others = [*references[1:], references[0]]
+    count = len(outputs)
+    moves = range(1, count if all_others else 2)
+    others = [(references[(k + move) % count], output) for move in moves for k, output in enumerate(outputs)]
     return Contrast(
         matched=tuple(score(own, output) for own, output in zip(references, outputs, strict=True)),
-        shuffled=tuple(score(other, output) for other, output in zip(others, outputs, strict=True)),
+        shuffled=tuple(score(other, output) for other, output in others),
     )
 
 

@@ -31,6 +31,7 @@ class RigScene:
 
     name: str
     prompt: str
+    seed: int  # of its clip: another noise for each scene, or clips would be alike for that alone
     frames: np.ndarray
     hdmaps: np.ndarray
     fps: float
@@ -48,6 +49,7 @@ def render_rig_scenes(
         return RigScene(
             name=f"scene{seed}",
             prompt=caption(scene),
+            seed=seed,
             frames=np.stack([render_rgb(scene, camera, **shape, device=device).cpu().numpy() for camera in cameras]),
             hdmaps=np.stack([render_hdmap(scene, camera, **shape).numpy() for camera in cameras]),
             fps=fps,
@@ -84,6 +86,7 @@ def _row(scene: RigScene) -> dict[str, Any]:
     return {
         "name": scene.name,
         "prompt": scene.prompt,
+        "seed": scene.seed,
         "fps": scene.fps,
         "num_video_frames_per_view": scene.frames.shape[1],
         "num_conditional_frames": 0,

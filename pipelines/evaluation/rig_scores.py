@@ -1,7 +1,8 @@
 """The scores of models for several cameras: do the HD maps steer, and do neighbouring cameras show one world?
 
 Pure functions from rigs, uint8 (V, F, height, width, 3), to `Score`s; one rig per held-out scene, all in one order.
-Everything is scored without the mean image of other scenes: streets are alike, and what is alike proves nothing.
+Everything is scored without the mean image of other scenes: streets are alike, and what is alike proves nothing. For
+the same reason each clip is compared with every other scene, not with one.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def map_scores(readout: MapReadout, hdmaps: Rigs, ground_truth: Rigs, outputs: R
     scores = []
     for number, layer in enumerate(LAYERS):
         own = [maps[..., number] for maps in drawn]
-        pairs = contrast(correlation, own, [rig[..., number] for rig in seen])
+        pairs = contrast(correlation, own, [rig[..., number] for rig in seen], all_others=True)
         ceiling = contrast(correlation, own, [rig[..., number] for rig in truly_seen])
         score = Score(
             name=f"HD map: {layer} where they are drawn (correlation)",
@@ -51,7 +52,7 @@ def neighbour_score(others: Rigs, ground_truth: Rigs, outputs: Rigs) -> Score:
 
     shown = [structure(rig) - mean_image for rig in outputs]
     truly = [structure(rig) - mean_image for rig in ground_truth]
-    found, ceiling = contrast(agree, shown, shown), contrast(agree, truly, truly)
+    found, ceiling = contrast(agree, shown, shown, all_others=True), contrast(agree, truly, truly)
     score = Score(
         name="neighbouring cameras show one world (correlation)",
         values=found.matched,

@@ -14,6 +14,12 @@ def test_matched_and_shuffled_pairs():
     assert contrast(lambda own, output: 0.0, clips, clips).ratio == float("inf")
 
 
+def test_with_all_others():
+    clips = [np.full((1, 2, 2, 3), value, np.uint8) for value in (0, 10, 30)]
+    result = contrast(lambda own, output: float(abs(own.mean() - output.mean())), clips, clips, all_others=True)
+    assert sorted(result.shuffled) == [10.0, 10.0, 20.0, 20.0, 30.0, 30.0]
+
+
 def test_one_clip_has_no_other_scene():
     with pytest.raises(ValueError, match="at least 2"):
         contrast(lambda own, output: 0.0, [np.zeros(1)], [np.zeros(1)])
