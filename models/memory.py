@@ -38,10 +38,10 @@ ENCODE_MAPS, DECODE_MAPS = 38.7, 52.7
 WHOLE_ENCODE_MAPS, WHOLE_DECODE_MAPS = 8.4, 7.3
 ENCODE_PIXEL_BYTES, DECODE_PIXEL_BYTES, FRAMES_PIXEL_BYTES = 18, 6, 48  # the last one: from latents to uint8 at the end
 
-# Not yet measured: cuDNN's workspace for the widest convolution, assumed to be a copy of what it reads and writes.
-CONVOLUTION_MAPS = 6.0
-# Not yet measured: what the CUDA libraries of a process take before it has any tensor.
-CONTEXT_GIB = 0.5
+# cuDNN's workspace for the widest convolution, largest of four clips on an H200 (tests/benchmarks/memory.py, cuDNN 9.19).
+CONVOLUTION_MAPS = 7.0
+# What the CUDA libraries of a process take before it has any tensor, measured like that.
+CONTEXT_GIB = 0.6
 # Not yet measured: of a text encoder at work, hidden states of all layers and the projections of some networks.
 TEXT_WORK_GIB = 0.7
 # PyTorch's allocator hands out blocks that don't fit into each other without gaps; a row must have so much more.
