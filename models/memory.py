@@ -38,7 +38,7 @@ ENCODE_MAPS, DECODE_MAPS = 38.7, 52.7
 WHOLE_ENCODE_MAPS, WHOLE_DECODE_MAPS = 8.4, 7.3
 ENCODE_PIXEL_BYTES, DECODE_PIXEL_BYTES, FRAMES_PIXEL_BYTES = 18, 6, 48  # the last one: from latents to uint8 at the end
 
-# cuDNN's workspace for the widest convolution, largest of four clips on an H200 (tests/benchmarks/memory.py, cuDNN 9.19).
+# cuDNN's workspace for the widest convolution: the largest of four clips on an H200 (tests/benchmarks/memory.py).
 CONVOLUTION_MAPS = 7.0
 # What the CUDA libraries of a process take before it has any tensor, measured like that.
 CONTEXT_GIB = 0.6
