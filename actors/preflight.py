@@ -48,7 +48,7 @@ class Preflight:
         there_gib = room.free_gib + held_gib + sum(networks_gib.values())
         need = check_room(
             memory,
-            _shape(spec, prepared),
+            _shape(spec, prepared, whole_chunks=self._preset.whole_chunks),
             len(spec.controls),
             self._offload,
             there_gib=there_gib,
@@ -65,9 +65,9 @@ class Preflight:
         return self._memories[network]
 
 
-def _shape(spec: AnySpec, prepared: PreparedClip | PreparedViews) -> ClipShape:
+def _shape(spec: AnySpec, prepared: PreparedClip | PreparedViews, *, whole_chunks: bool) -> ClipShape:
     return ClipShape(
-        frames=chunk_length(prepared.frames, spec.sampling().chunk_frames),
+        frames=chunk_length(prepared.frames, spec.sampling().chunk_frames, whole=whole_chunks),
         height=prepared.height,
         width=prepared.width,
         views=len(prepared.cameras) if isinstance(prepared, PreparedViews) else 1,

@@ -126,8 +126,13 @@ class Replica:
     ) -> tuple[np.ndarray, int]:
         """Frames (F, H, W, 3) of a row of one camera and its count of chunks."""
         settings = spec.sampling()
-        chunk_frames = chunk_length(prepared.frames, settings.chunk_frames)
+        chunk_frames = chunk_length(prepared.frames, settings.chunk_frames, whole=self._preset.whole_chunks)
         chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
+        if len(chunks) > 1 and self._preset.sampler == "distilled":
+            raise ValueError(
+                f"{spec.name}: {prepared.frames} frames take {len(chunks)} chunks, and {self._preset.name} was trained on "
+                f"single ones: set max_frames to {chunk_frames}, or use another --model"
+            )
         clip = _ClipInputs(spec, prepared, padded_length(chunks))
         with clock.time("load_s"):
             style = self._style(prepared)
@@ -141,6 +146,7 @@ class Replica:
                 latents = model.denoise(
                     conditions,
                     region=region,
+                    sampler=self._preset.sampler,
                     seed=chunk.seed,
                     steps=settings.steps,
                     shift=self._preset.shift,
@@ -157,7 +163,7 @@ class Replica:
     @torch.inference_mode()
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """Frames through the autoencoder and back, uint8 (F, H, W, 3): shows what the autoencoder loses."""
-        padded = pad_by_reversal(frames, chunk_length(len(frames), len(frames) + 3))
+        padded = pad_by_reversal(frames, chunk_length(len(frames), len(frames) + 3, whole=False))
         latents = self._autoencoder.encode(to_tensor(padded, self._device))
         return to_frames(self._autoencoder.decode(latents))[: len(frames)]
 

@@ -31,9 +31,9 @@ class ViewTexts:
     negative_text_MC: np.ndarray
 
 
-def plan_view_chunks(frames: int, chunk_frames: int, overlap: int, seed: int) -> list[Chunk]:
+def plan_view_chunks(frames: int, chunk_frames: int, overlap: int, seed: int, *, whole: bool) -> list[Chunk]:
     """The chunks of a clip with `frames` frames per camera."""
-    length = chunk_length(frames, chunk_frames)
+    length = chunk_length(frames, chunk_frames, whole=whole)
     stride = length - overlap
     count = 1 if frames <= length else 1 + -(-(frames - length) // stride)
     return [Chunk(index * stride, length, overlap if index else 0, seed + index) for index in range(count)]
@@ -53,7 +53,8 @@ def make_views(
     `on_step` is told the chunk, the count of chunks and the sampler's step.
     """
     settings = spec.sampling()
-    chunks = plan_view_chunks(prepared.frames, settings.chunk_frames, spec.chunk_overlap or 0, spec.seed)
+    overlap, whole = spec.chunk_overlap or 0, preset.whole_chunks
+    chunks = plan_view_chunks(prepared.frames, settings.chunk_frames, overlap, spec.seed, whole=whole)
     clip = _Clip(spec, prepared, texts, padded_length(chunks))
     made = frames = np.zeros((len(prepared.cameras), 0, prepared.height, prepared.width, 3), np.uint8)
     for number, chunk in enumerate(chunks):

@@ -10,7 +10,8 @@ from typing import Literal
 from airshower.configs.annotators import ANNOTATOR_FEATURES, ANNOTATORS
 
 BASE = "base"  # stands for the control of a network that has none
-Sampler = Literal["flow", "predict2"]  # rectified flow with UniPC, or Predict2's Adams-Bashforth
+# Rectified flow with UniPC, Predict2's Adams-Bashforth, or the few steps of a distilled network.
+Sampler = Literal["flow", "predict2", "distilled"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class PublishedWeights:
     autoencoder: str
     text_encoder: str
     reads_text_with: Literal["reason1", "t5"]
+    timestep_scale: float | None = None  # of networks whose family has another one: weights don't tell it
     style_encoder: str | None = None  # only needed by rows with a style image
     annotators: tuple[str, ...] = ()  # only needed by rows that leave a control or mask to them
 
@@ -57,6 +59,7 @@ class ModelPreset:
     weights: TrainedWeights | PublishedWeights  # shipped, or what the user has to fetch
     resolution: str
     frames_per_chunk: int  # of each camera
+    whole_chunks: bool = True  # whether a shorter clip is padded to a chunk, as published, instead of made as it is
     num_steps: int
     guidance: int
     sampler: Sampler = "flow"
@@ -70,6 +73,16 @@ class ModelPreset:
     def with_annotators(self, folder: str | None) -> "ModelPreset":
         """This model beside a folder of annotators; the same where there is none."""
         return self if folder is None else replace(self, features=self.features | ANNOTATOR_FEATURES)
+
+    def check_sampling(self, steps: int | None, asked: Mapping[str, object]) -> None:
+        """Raises ValueError for settings that the sampler has no use for; `asked` maps fields to what they ask for."""
+        if self.sampler != "distilled":
+            return
+        for field, value in asked.items():
+            if value:
+                raise ValueError(f"{field}: {self.name} is sampled without guidance: remove it")
+        if steps is not None and steps > self.num_steps:
+            raise ValueError(f"num_steps {steps}: {self.name} takes {self.num_steps} at most: lower it")
 
     def check(self, controls: Collection[str], asked: Mapping[str, str]) -> None:
         """Raises ValueError, naming the field, when a row asks for what this model can't do."""
@@ -100,6 +113,7 @@ def tiny_transfer() -> ModelPreset:
         weights=TrainedWeights(folder="tiny-transfer", autoencoder_of="tiny-transfer"),
         resolution="144",
         frames_per_chunk=33,
+        whole_chunks=False,
         num_steps=12,
         guidance=1,
         shift=3.0,
@@ -155,6 +169,7 @@ def tiny_multiview() -> ModelPreset:
         weights=TrainedWeights(folder="tiny-multiview", autoencoder_of="tiny-transfer"),
         resolution="144",
         frames_per_chunk=17,
+        whole_chunks=False,
         num_steps=12,
         guidance=1,
         shift=3.0,
@@ -172,6 +187,30 @@ _UGLY_SCENES = (
     "color banding, unnatural transitions, outdated special effects, fake elements, unconvincing visuals, poorly "
     "edited content, jump cuts, visual noise, and flickering. Overall, the video is of poor quality."
 )
+
+
+def transfer25_2b_distilled() -> ModelPreset:
+    """Cosmos-Transfer2.5-2B edge in four steps; experimental in the published code, trained on single chunks."""
+    return ModelPreset(
+        name="transfer2.5-2b-distilled",
+        family="transfer2.5",
+        controls=("edge",),
+        weights=PublishedWeights(
+            networks={"edge": "transfer2.5-2b-edge-distilled"},
+            autoencoder="predict2.5-2b-vae",
+            text_encoder="reason1-7b",
+            reads_text_with="reason1",
+            timestep_scale=1.0,
+        ),
+        resolution="720",
+        frames_per_chunk=93,
+        num_steps=4,
+        guidance=0,
+        sampler="distilled",
+        text_on_gpu=True,
+        keep_input_resolution=True,
+        negative_prompt="",
+    )
 
 
 def transfer25_2b_multiview() -> ModelPreset:
@@ -226,6 +265,7 @@ PRESETS: dict[str, ModelPreset] = {
         tiny_transfer(),
         tiny_multiview(),
         transfer25_2b(),
+        transfer25_2b_distilled(),
         transfer25_2b_multiview(),
         predict2_2b_multiview(),
     )

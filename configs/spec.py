@@ -213,6 +213,7 @@ class ClipSpec(RowSpec):
                 f'"front_wide": {{"control_path": ...}}, or use another --model'
             )
         preset.check(self.controls, self.asked_features())
+        preset.check_sampling(self.num_steps, {"guidance": self.guidance, "negative_prompt": self.negative_prompt})
         defaults = {
             "negative_prompt": preset.negative_prompt,
             "num_video_frames_per_chunk": preset.frames_per_chunk,

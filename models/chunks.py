@@ -55,6 +55,11 @@ def latent_frames(frames: int) -> int:
     return 0 if frames == 0 else 1 + (frames - 1) // TEMPORAL_FACTOR
 
 
-def chunk_length(frames: int, chunk_frames: int) -> int:
-    """Frames of a clip's chunks: a clip shorter than a chunk is one chunk of its own length, rounded up to 4k+1."""
+def chunk_length(frames: int, chunk_frames: int, *, whole: bool) -> int:
+    """Frames of a clip's chunks; `whole`: a clip shorter than a chunk is padded to one, as published.
+
+    Otherwise it is one chunk of its own length, rounded up to 4k+1, and a single frame always is.
+    """
+    if whole and frames > 1:
+        return chunk_frames
     return min(chunk_frames, 1 + -(-(frames - 1) // TEMPORAL_FACTOR) * TEMPORAL_FACTOR)

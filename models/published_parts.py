@@ -6,6 +6,7 @@ or a whole model of transformers or diffusers. So a post-trained network goes wh
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -109,7 +110,10 @@ class PublishedParts:
         if name == SEVERAL_CONTROLS:
             return assemble_multi_control(self._single, ema=self._load_ema)
         control = None if name == BASE else name
-        return read_checkpoint(self._part(self._weights.networks[name]), control=control, ema=self._load_ema)
+        read = read_checkpoint(self._part(self._weights.networks[name]), control=control, ema=self._load_ema)
+        if self._weights.timestep_scale is None:
+            return read
+        return replace(read, config=replace(read.config, timestep_scale=self._weights.timestep_scale))
 
     @cached_property
     def _single(self) -> dict[str, Path]:

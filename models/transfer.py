@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from airshower.configs.presets import Sampler
 from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
 from airshower.models.chunks import TEMPORAL_FACTOR, latent_frames
 from airshower.models.control_maps import control_weight_maps, guided_latent_map, masks_matter
+from airshower.models.distilled import distilled_angles, sample_distilled
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.pixels import to_tensor
 from airshower.models.sampling import ChunkConditions, GuidedRegion, sample
@@ -93,6 +95,7 @@ class TransferModel:
         conditions: ChunkConditions,
         *,
         region: GuidedRegion | None = None,
+        sampler: Sampler = "flow",
         seed: int,
         steps: int,
         shift: float,
@@ -101,9 +104,12 @@ class TransferModel:
     ) -> Tensor:
         """Latents of the chunk."""
         start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        latents = sample(
-            self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=on_step
-        )
+        if sampler == "distilled":
+            latents = sample_distilled(self.net, start, distilled_angles(steps), conditions, on_step)
+        else:
+            latents = sample(
+                self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=on_step
+            )
         self.autoencoder.prefetch()  # not a step earlier: its weights would add to the peak that they keep away from
         return latents
 

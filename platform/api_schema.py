@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.presets import ModelPreset
 from airshower.configs.spec import ClipSpec
 from airshower.platform.jobs import Video
-from airshower.platform.uploads import PARTS
+from airshower.platform.uploads import CLIP_PARTS, VIEW_PARTS
 
 DESCRIPTION = """Post a row (the fields of `airshower spec schema`), get a video that follows its controls.
 
@@ -70,15 +71,17 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in statuses}
 
 
-def request_body() -> dict[str, Any]:
-    """OpenAPI extra of the route that takes a row."""
-    row = inlined(ClipSpec.model_json_schema())
+def request_body(preset: ModelPreset) -> dict[str, Any]:
+    """OpenAPI extra of the route that takes a row of the model's kind."""
+    several = preset.multiview is not None
+    row = inlined((MultiviewSpec if several else ClipSpec).model_json_schema())
     row["required"] = []  # the server names a row that has no name; the rest is checked with the row's own rules
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     form = {
         "type": "object",
         "required": ["spec"],
-        "properties": {"spec": {"type": "string", "description": "The row as JSON"}} | dict.fromkeys(PARTS, file),
+        "properties": {"spec": {"type": "string", "description": "The row as JSON"}}
+        | dict.fromkeys(VIEW_PARTS if several else CLIP_PARTS, file),
     }
     content = {
         "application/json": {"schema": row, "example": EXAMPLE | {"video_path": "https://host/allowed/input.mp4"}},

@@ -50,7 +50,7 @@ class Video(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def links(self) -> dict[str, str]:
-        """Where to look next: self, and once done content, record and each control_KEY and mask_KEY."""
+        """Where to look next: self, and once done content, record and each control_KEY, mask_KEY and view_KEY."""
         own = f"/v1/videos/{self.id}"
         links = {"self": own}
         for kind in self.outputs:
@@ -60,6 +60,8 @@ class Video(BaseModel):
                 links[kind] = f"{own}/controls/{kind.removeprefix('control_')}"
             elif kind.startswith("mask_"):
                 links[kind] = f"{own}/masks/{kind.removeprefix('mask_')}"
+            elif kind == "grid" or kind.startswith("view_"):
+                links[kind] = f"{own}/views/{kind.removeprefix('view_')}"
             elif kind == "record":
                 links["record"] = f"{own}/record"
         return links

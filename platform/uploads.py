@@ -14,16 +14,26 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
+from airshower.configs.cameras import RIG
 from airshower.configs.spec import CONTROLS
 
 SPEC_LIMIT_BYTES = 1 << 20  # a spec is text: a megabyte is far more than any prompt needs
 
-# Part of the form -> (control or None, field) that the stored file becomes.
-PARTS: dict[str, tuple[str | None, str]] = {
+Parts = dict[
+    str, tuple[str | None, str]
+]  # by part of the form: object of the row (None: itself) and field for the file
+
+CLIP_PARTS: Parts = {
     "video": (None, "video_path"),
     **{key: (key, "control_path") for key in CONTROLS},
     **{f"mask_{key}": (key, "mask_path") for key in CONTROLS},
 }
+VIEW_PARTS: Parts = {
+    "input": (None, "input_path"),
+    **{camera: (camera, "control_path") for camera in RIG},
+    **{f"input_{camera}": (camera, "input_path") for camera in RIG},
+}
+PARTS: Parts = CLIP_PARTS | VIEW_PARTS
 
 
 class BodyError(ValueError):

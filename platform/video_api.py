@@ -75,7 +75,7 @@ class VideoApi:
             status_code=202,
             response_model=Video,
             responses=problems(413, 415, 422, 429, 507),
-            openapi_extra=request_body(),
+            openapi_extra=request_body(self._preset),
             summary="Request a video",
         )
         app.add_api_route("/v1/videos", self.list, response_model=VideoList, summary="All videos, newest first")
@@ -92,12 +92,13 @@ class VideoApi:
         clip: dict[str, Any] = {"responses": _file("video/mp4", "image/jpeg"), "response_class": FileResponse}
         app.add_api_route(f"{one}/content", self.content, **clip, summary="The generated video, or image of one frame")
         app.add_api_route(f"{one}/controls/{{key}}", self.control, **clip, summary="A control as the model saw it")
+        app.add_api_route(f"{one}/views/{{key}}", self.view, **clip, summary="One camera, or grid: all of them")
         app.add_api_route(f"{one}/masks/{{key}}", self.mask, **clip, summary="A control's mask as words found it")
         record: dict[str, Any] = {"responses": _file("application/json"), "response_class": FileResponse}
         app.add_api_route(f"{one}/record", self.record, **record, summary="Settings, model, timings and versions")
 
     async def post(self, request: Request) -> Video:
-        """Takes a row as in the batch command; files come as form parts video, edge, vis, depth, seg and mask_KEY."""
+        """Takes a row as in the batch command; files come as form parts, named after controls or cameras."""
         video_id = uuid4().hex
         folder = self._jobs.folder(video_id)
         try:
@@ -145,6 +146,9 @@ class VideoApi:
 
     async def control(self, video_id: str, key: str) -> FileResponse:
         return await self._output(video_id, f"control_{key}")
+
+    async def view(self, video_id: str, key: str) -> FileResponse:
+        return await self._output(video_id, key if key == "grid" else f"view_{key}")
 
     async def mask(self, video_id: str, key: str) -> FileResponse:
         return await self._output(video_id, f"mask_{key}")

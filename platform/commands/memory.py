@@ -14,7 +14,7 @@ from rich.table import Table
 from airshower.configs.messages import Row
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.offload import Offload
-from airshower.configs.presets import PRESETS, preset
+from airshower.configs.presets import PRESETS, ModelPreset, preset
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.sizes import SIZES
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
@@ -77,7 +77,7 @@ def memory(
     there_gib = _memory_of_gpu() if gpu_gib is None else gpu_gib
     console = Console(highlight=False, markup=False, soft_wrap=True)
     all_fit = True
-    for kind, specs_of_kind in _kinds(rows, console).items():
+    for kind, specs_of_kind in _kinds(rows, chosen, console).items():
         sizes = memory_without_weights(chosen, tuple(specs_of_kind[0].controls))
         table, fits = _table(sizes, kind, there_gib)
         names = [spec.name for spec in specs_of_kind]
@@ -96,18 +96,18 @@ def _memory_of_gpu() -> float:
     return torch.cuda.get_device_properties(0).total_memory / 2**30
 
 
-def _kinds(rows: Sequence[Row], console: Console) -> dict[_Kind, list[AnySpec]]:
+def _kinds(rows: Sequence[Row], model: ModelPreset, console: Console) -> dict[_Kind, list[AnySpec]]:
     """The rows of every kind; those that can't be read are said."""
     kinds: dict[_Kind, list[AnySpec]] = {}
     for row in rows:
         if row.spec is None:
             console.print(f"failed {row.name}: {row.error}")
         else:
-            kinds.setdefault(_kind(row.spec), []).append(row.spec)
+            kinds.setdefault(_kind(row.spec, model), []).append(row.spec)
     return kinds
 
 
-def _kind(spec: AnySpec) -> _Kind:
+def _kind(spec: AnySpec, model: ModelPreset) -> _Kind:
     from airshower.models.chunks import chunk_length
     from airshower.models.memory import ClipShape
     from airshower.pipelines.prepare import clip_size
@@ -118,7 +118,7 @@ def _kind(spec: AnySpec) -> _Kind:
         shape = ClipShape(frames=frames, height=size.height, width=size.width, views=len(spec.cameras))
         return _Kind(shape, len(spec.controls), False)
     size = clip_size(spec)
-    frames = chunk_length(spec.max_frames or frames, frames)
+    frames = chunk_length(spec.max_frames or frames, frames, whole=model.whole_chunks)
     styled = "style-image" in spec.asked_features()
     return _Kind(ClipShape(frames=frames, height=size.height, width=size.width), len(spec.controls), styled)
 

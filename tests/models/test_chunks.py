@@ -42,5 +42,7 @@ def test_padding_plays_backwards_and_again():
 
 
 def test_short_clips_are_one_chunk_of_their_own_length():
-    assert [chunk_length(frames, 33) for frames in (1, 2, 5, 6, 33, 121)] == [1, 5, 5, 9, 33, 33]
+    counts = (1, 2, 5, 6, 33, 121)
+    assert [chunk_length(frames, 33, whole=False) for frames in counts] == [1, 5, 5, 9, 33, 33]
+    assert [chunk_length(frames, 33, whole=True) for frames in counts] == [1, 33, 33, 33, 33, 33]
     assert [latent_frames(frames) for frames in (0, 1, 5, 93)] == [0, 1, 2, 24]

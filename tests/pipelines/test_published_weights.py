@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from airshower.configs.presets import transfer25_2b
+from airshower.configs.presets import PRESETS, transfer25_2b
 from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.models.model_parts import open_parts
 from airshower.models.weights import WeightsError
@@ -19,6 +19,8 @@ from tests.small_published import save_small_published
 from tests.small_siglip import save_small_siglip
 
 CPU = torch.device("cpu")
+FLAGS = ["--resolution", "144", "--num-steps", "2", "--num-video-frames-per-chunk", "5", "--device", "cpu"]
+FLAGS += ["--replicas", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,9 @@ def rows(tmp_path_factory):
 
 @pytest.mark.cluster
 def test_each_row_is_made_by_the_network_of_its_controls(weights, rows, tmp_path, capsys):
-    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
     call = ["generate", str(rows), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(tmp_path)]
     with pytest.raises(SystemExit, match=r"^1$"):
-        main([*call, *flags])
+        main([*call, *FLAGS])
     summary = capsys.readouterr().out
     assert "2 done, 1 failed" in summary
     assert (
@@ -64,8 +65,7 @@ def test_weights_come_from_a_bucket(weights, rows, tmp_path, capsys, bucket):
     for file in weights.rglob("*"):
         if file.is_file() and "seg" not in file.name:
             bucket.upload_file(str(file), "drives", f"weights/{file.relative_to(weights).as_posix()}")
-    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
-    call = ["generate", str(rows), "--model", "transfer2.5-2b", "--output", str(tmp_path), *flags]
+    call = ["generate", str(rows), "--model", "transfer2.5-2b", "--output", str(tmp_path), *FLAGS]
     with pytest.raises(SystemExit, match=r"^1$"):
         main([*call, "--weights", "s3://drives/weights"])
     said = capsys.readouterr()
@@ -79,6 +79,32 @@ def test_weights_come_from_a_bucket(weights, rows, tmp_path, capsys, bucket):
 
 
 @pytest.mark.cluster
+def test_a_distilled_network_takes_a_few_steps_without_guidance(weights, rows, tmp_path, capsys):
+    folder, specs = tmp_path / "weights", tmp_path / "specs"
+    folder.mkdir()
+    specs.mkdir()
+    for file in weights.iterdir():
+        name = file.name.replace("edge.pt", "edge-distilled.pt")
+        (folder / name).symlink_to(file)
+    row = json.loads((rows / "edge.json").read_text()) | {"video_path": str(rows / "in.mp4")}
+    row["num_video_frames_per_chunk"] = 5
+    for name, more in (("plain", {}), ("guided", {"guidance": 3}), ("steps", {"num_steps": 5})):
+        (specs / f"{name}.json").write_text(json.dumps({"num_steps": 2} | row | more))
+    (specs / "long.json").write_text(json.dumps({"num_steps": 2, **row, "num_video_frames_per_chunk": 1}))
+    flags = ["--model", "transfer2.5-2b-distilled", "--resolution", "144", "--device", "cpu", "--replicas", "1"]
+    call = ["generate", str(specs), "--weights", str(folder), "--output", str(tmp_path / "run"), *flags]
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main([*call, "--max-frames", "5"])
+    summary = " ".join(capsys.readouterr().out.split())
+    assert "1 done, 3 failed" in summary
+    assert "guidance: transfer2.5-2b-distilled is sampled without guidance: remove it" in summary
+    assert "num_steps 5: transfer2.5-2b-distilled takes 4 at most" in summary
+    assert "5 frames take 5 chunks, and transfer2.5-2b-distilled was trained on single ones" in summary
+    parts = open_parts(PRESETS["transfer2.5-2b-distilled"], str(folder))
+    assert parts.network("edge", CPU, torch.float32).config.timestep_scale == 1.0
+
+
+@pytest.mark.cluster
 def test_a_style_image_counts_and_needs_its_encoder(weights, rows, tmp_path, capsys):
     styled = json.loads((rows / "edge.json").read_text()) | {
         "video_path": str(rows / "in.mp4"),
@@ -86,8 +112,7 @@ def test_a_style_image_counts_and_needs_its_encoder(weights, rows, tmp_path, cap
     }
     (tmp_path / "styled.json").write_text(json.dumps(styled))
     (tmp_path / "plain.json").write_text(json.dumps({**styled, "context_frame_index": None}))
-    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
-    call = ["generate", str(tmp_path), "--model", "transfer2.5-2b", "--output", str(tmp_path / "run"), *flags]
+    call = ["generate", str(tmp_path), "--model", "transfer2.5-2b", "--output", str(tmp_path / "run"), *FLAGS]
     for folder, code in ((weights, 1), (_with_style_encoder(weights, tmp_path / "weights"), 0)):
         with pytest.raises(SystemExit, match=f"^{code}$"):
             main([*call, "--weights", str(folder)])
@@ -120,11 +145,10 @@ def test_rows_leave_controls_and_masks_to_annotators(weights, annotators, rows, 
     ):
         (specs / f"{name}.json").write_text(json.dumps(row | control))
     output = tmp_path / "run"
-    flags = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
     call = ["generate", str(specs), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(output)]
     for more, done in (([], 1), (["--annotators", str(annotators)], 3)):
         with pytest.raises(SystemExit, match=r"^1$"):
-            main([*call, *flags, *more])
+            main([*call, *FLAGS, *more])
         assert f"{done} done, {4 - done} failed" in (summary := capsys.readouterr().out)
         if not more:
             assert "in annotate: seg: seg.control_prompt: " in summary

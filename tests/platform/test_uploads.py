@@ -72,3 +72,8 @@ def test_a_field_is_named_or_uploaded_not_both(tmp_path):
     with pytest.raises(BodyError, match=r"^edge: a str, not a JSON object"):
         with_files({"edge": "yes"}, {"edge": tmp_path / "edge.mp4"})
     assert with_files({}, {"vis": tmp_path / "v"}) == {"vis": {"control_path": str(tmp_path / "v")}}
+
+
+def test_files_of_cameras_go_to_their_cameras(tmp_path):
+    filled = with_files({"prompt": "rain"}, {"rear": tmp_path / "map", "input_rear": tmp_path / "in"})
+    assert filled["rear"] == {"control_path": str(tmp_path / "map"), "input_path": str(tmp_path / "in")}
