@@ -130,8 +130,8 @@ class Replica:
         chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
         if len(chunks) > 1 and self._preset.sampler == "distilled":
             raise ValueError(
-                f"{spec.name}: {prepared.frames} frames take {len(chunks)} chunks, and {self._preset.name} was trained on "
-                f"single ones: set max_frames to {chunk_frames}, or use another --model"
+                f"{spec.name}: {prepared.frames} frames take {len(chunks)} chunks, and {self._preset.name} was trained "
+                f"on single ones: set max_frames to {chunk_frames}, or use another --model"
             )
         clip = _ClipInputs(spec, prepared, padded_length(chunks))
         with clock.time("load_s"):
