@@ -111,8 +111,8 @@ def test_a_cache_that_fails_costs_a_warning_and_no_row(weights, location):
 
 def generate(rows, weights, output, *flags):
     call = ["generate", str(rows), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(output)]
+    settings = ["--resolution", "144", "--num-steps", "2", "--num-video-frames-per-chunk", "5"]
     with pytest.raises(SystemExit) as stop:
-        settings = ["--resolution", "144", "--num-steps", "2", "--num-video-frames-per-chunk", "5"]
         main([*call, *settings, "--device", "cpu", "--replicas", "1", *flags])
     return stop.value.code
 
