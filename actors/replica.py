@@ -1,7 +1,7 @@
 """One replica: a loaded model on one device that turns prepared rows into frames.
 
-The same class serves the batch pipeline, the endpoint and evaluation. A clip longer than a chunk is made chunk by
-chunk, each conditioned on the last frames before it. On CPU a replica keeps to a fixed number of threads, so that a
+The same class serves the batch pipeline, the endpoint and evaluation. How a clip is made chunk by chunk is in
+`clip_chunks` and `view_chunks`. On CPU a replica keeps to a fixed number of threads, so that a
 row's video does not depend on how many replicas share the machine.
 """
 
@@ -10,32 +10,32 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
+from airshower.actors.clip_chunks import ChunkTexts, make_clip
 from airshower.actors.local_parts import local_parts
 from airshower.actors.preflight import Preflight
-from airshower.actors.view_chunks import ViewTexts, make_views
+from airshower.actors.view_chunks import make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
-from airshower.configs.messages import GeneratedClip, PackedFrames, PreparedClip, PreparedViews, TextEmbedding
+from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, TextEmbedding
 from airshower.configs.model_source import ModelSource
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.offload import Offload
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.spec import ClipSpec
 from airshower.models.autoencoder import VideoAutoencoder
-from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
+from airshower.models.chunks import chunk_length, pad_by_reversal
 from airshower.models.host_weights import HOST, Mover, gpu_mover
 from airshower.models.multiview import MultiviewModel
 from airshower.models.pixels import to_frames, to_tensor
 from airshower.models.precision import compute_type
 from airshower.models.room import Room, loading
 from airshower.models.siglip import StyleEncoder
-from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
+from airshower.models.transfer import TransferModel
 
 Progress = Callable[[float], None]
 
@@ -92,18 +92,18 @@ class Replica:
             self._make_room(network, spec, prepared)
             model = self._model(network)
         fractions = _Fractions(on_progress, spec.sampling().steps)
+        texts = ChunkTexts(text_MC=_states(text), negative_text_MC=_states(negative_text))
         if (
             isinstance(spec, MultiviewSpec)
             and isinstance(prepared, PreparedViews)
             and isinstance(model, MultiviewModel)
         ):
-            texts = ViewTexts(text_MC=_states(text), negative_text_MC=_states(negative_text))
             videos, chunks = make_views(model, self._preset, spec, prepared, texts, clock.time, fractions.tell)
             frames = videos.reshape(-1, *videos.shape[2:])
         elif isinstance(spec, ClipSpec) and isinstance(prepared, PreparedClip) and isinstance(model, TransferModel):
-            frames, chunks = self._make_clip(
-                model, spec, prepared, _states(text), _states(negative_text), clock, fractions
-            )
+            with clock.time("load_s"):
+                style_IC = self._style(prepared)
+            frames, chunks = make_clip(model, self._preset, spec, prepared, texts, style_IC, clock.time, fractions.tell)
         else:
             raise ValueError(f"{spec.name}: {self._preset.name} can't make this kind of row")
         return GeneratedClip(
@@ -113,52 +113,6 @@ class Replica:
             seconds=dict(clock.seconds),
             peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
         )
-
-    def _make_clip(
-        self,
-        model: TransferModel,
-        spec: ClipSpec,
-        prepared: PreparedClip,
-        text: np.ndarray,
-        negative_text: np.ndarray,
-        clock: "_Clock",
-        fractions: "_Fractions",
-    ) -> tuple[np.ndarray, int]:
-        """Frames (F, H, W, 3) of a row of one camera and its count of chunks."""
-        settings = spec.sampling()
-        chunk_frames = chunk_length(prepared.frames, settings.chunk_frames, whole=self._preset.whole_chunks)
-        chunks = plan_chunks(prepared.frames, chunk_frames, spec.num_conditional_frames, spec.seed)
-        if len(chunks) > 1 and self._preset.sampler == "distilled":
-            raise ValueError(
-                f"{spec.name}: {prepared.frames} frames take {len(chunks)} chunks, and {self._preset.name} was trained "
-                f"on single ones: set max_frames to {chunk_frames}, or use another --model"
-            )
-        clip = _ClipInputs(spec, prepared, padded_length(chunks))
-        with clock.time("load_s"):
-            style = self._style(prepared)
-        made = frames = np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
-        for number, chunk in enumerate(chunks):
-            with clock.time("encode_s"):
-                inputs = clip.chunk(chunk, made, text, negative_text, style)
-                conditions = model.encode(inputs)
-                region = None if inputs.guided is None else model.guided_region(inputs.guided)
-            with clock.time("denoise_s"):
-                latents = model.denoise(
-                    conditions,
-                    region=region,
-                    sampler=self._preset.sampler,
-                    seed=chunk.seed,
-                    steps=settings.steps,
-                    shift=self._preset.shift,
-                    guidance=settings.guidance,
-                    on_step=partial(fractions.tell, number, len(chunks)),
-                )
-            with clock.time("decode_s"):
-                video = model.decode(latents)
-                frames = np.concatenate((frames, to_frames(video)[chunk.overlap :]))
-                # A published chunk goes on from frames that were cut to whole numbers: half a level darker each time.
-                made = to_frames(video, rounded=False) if spec.exact_reference else frames
-        return frames[: prepared.frames], len(chunks)
 
     @torch.inference_mode()
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
@@ -211,51 +165,10 @@ class Replica:
                 "network": network,
                 "weights": self._source.weights or "shipped",
                 "sha256": self._parts.sha256(network),
+                "ema": self._source.load_ema,
                 "offload": list(self._offload),
             }
         return self._identities[network]
-
-
-class _ClipInputs:
-    """The unpacked inputs of a clip, padded to whole chunks."""
-
-    def __init__(self, spec: ClipSpec, prepared: PreparedClip, length: int) -> None:
-        missing = [*(spec.controls.keys() - prepared.controls), *(spec.mask_prompts.keys() - prepared.masks)]
-        if missing:
-            raise ValueError(f"{spec.name}: {', '.join(missing)} left to annotators, but not computed: annotate first")
-
-        def padded(packed: PackedFrames) -> np.ndarray:
-            return pad_by_reversal(unpack_frames(packed), length)
-
-        self.controls = {key: padded(frames) for key, frames in prepared.controls.items()}
-        self.masks = {key: padded(frames) for key, frames in prepared.masks.items()}
-        self.weights: dict[str, float] = {key: control.control_weight for key, control in spec.controls.items()}
-        self.guided: GuidedInput | None = None
-        if prepared.guided_region is not None:
-            if prepared.input_frames is None or spec.guided_generation_step_threshold is None:
-                raise ValueError(f"{spec.name}: guided generation needs an input video and a resolved spec")
-            self.guided = GuidedInput(
-                frames=padded(prepared.input_frames),
-                mask=padded(prepared.guided_region),
-                last_step=spec.guided_generation_step_threshold,
-            )
-
-    def chunk(
-        self, chunk: Chunk, made: np.ndarray, text: np.ndarray, negative_text: np.ndarray, style: np.ndarray | None
-    ) -> ChunkInputs:
-        """What one chunk is made from; `made` ends with the frames that the chunk starts with."""
-        window = slice(chunk.start, chunk.start + chunk.length)
-        return ChunkInputs(
-            controls={key: frames[window] for key, frames in self.controls.items()},
-            weights=self.weights,
-            masks={key: frames[window] for key, frames in self.masks.items()},
-            given=made[len(made) - chunk.overlap :],
-            text_MC=text,
-            negative_text_MC=negative_text,
-            image_IC=style,
-            guided=self.guided
-            and replace(self.guided, frames=self.guided.frames[window], mask=self.guided.mask[window]),
-        )
 
 
 class _Clock:

@@ -5,13 +5,12 @@ Unlike there, every camera goes on from its own last frames, whatever the first 
 that the HD maps don't fill is padded and cut instead of refused.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
+from airshower.actors.clip_chunks import ChunkTexts, OnStep, Timer
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.cameras import camera_ids
 from airshower.configs.messages import PreparedViews
@@ -19,16 +18,6 @@ from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.presets import ModelPreset
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length
 from airshower.models.multiview import MultiviewModel, ViewsInputs
-
-Timer = Callable[[str], AbstractContextManager[None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewTexts:
-    """Embeddings of all cameras, (V*M, C)."""
-
-    text_MC: np.ndarray
-    negative_text_MC: np.ndarray
 
 
 def plan_view_chunks(frames: int, chunk_frames: int, overlap: int, seed: int, *, whole: bool) -> list[Chunk]:
@@ -44,14 +33,11 @@ def make_views(
     preset: ModelPreset,
     spec: MultiviewSpec,
     prepared: PreparedViews,
-    texts: ViewTexts,
+    texts: ChunkTexts,
     time: Timer,
-    on_step: Callable[[int, int, int], None],
+    on_step: OnStep,
 ) -> tuple[np.ndarray, int]:
-    """Frames (V, F, H, W, 3) of a resolved row and its count of chunks.
-
-    `on_step` is told the chunk, the count of chunks and the sampler's step.
-    """
+    """Frames (V, F, H, W, 3) of a resolved row and its count of chunks."""
     settings = spec.sampling()
     overlap, whole = spec.chunk_overlap or 0, preset.whole_chunks
     chunks = plan_view_chunks(prepared.frames, settings.chunk_frames, overlap, spec.seed, whole=whole)
@@ -71,15 +57,15 @@ def make_views(
                 on_step=partial(on_step, number, len(chunks)),
             )
         with time("decode_s"):
-            made = model.decode(latents, len(prepared.cameras), rounded=not spec.exact_reference)
-            frames = np.concatenate((frames, made[:, chunk.overlap :]), axis=1)
+            shown, made = model.decode(latents, len(prepared.cameras), cut=spec.exact_reference)
+            frames = np.concatenate((frames, shown[:, chunk.overlap :]), axis=1)
     return frames[:, : prepared.frames], len(chunks)
 
 
 class _Clip:
     """The unpacked inputs of a clip, HD maps padded to whole chunks."""
 
-    def __init__(self, spec: MultiviewSpec, prepared: PreparedViews, texts: ViewTexts, length: int) -> None:
+    def __init__(self, spec: MultiviewSpec, prepared: PreparedViews, texts: ChunkTexts, length: int) -> None:
         self._spec, self._prepared, self._texts = spec, prepared, texts
         maps = [pad_by_reversal(unpack_frames(packed), length) for packed in prepared.controls.values()]
         self._maps_VFHW3 = np.stack(maps) if maps else None

@@ -84,10 +84,14 @@ class MultiviewModel:
         self.autoencoder.prefetch()
         return latents
 
-    def decode(self, latents_BCTYX: Tensor, cameras: int, *, rounded: bool = True) -> np.ndarray:
-        """Frames (V, F, H, W, 3)."""
-        parts = latents_BCTYX.chunk(cameras, dim=2)
-        return np.stack([to_frames(self.autoencoder.decode(part), rounded=rounded) for part in parts])
+    def decode(self, latents_BCTYX: Tensor, cameras: int, *, cut: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Frames (V, F, H, W, 3), and those that the next chunk goes on from: the same, or `cut` as published."""
+        shown, passed_on = [], []
+        for part in latents_BCTYX.chunk(cameras, dim=2):
+            video = self.autoencoder.decode(part)
+            shown.append(to_frames(video))
+            passed_on.append(to_frames(video, rounded=False) if cut else shown[-1])
+        return np.stack(shown), np.stack(passed_on)
 
     def _given(self, inputs: ViewsInputs) -> tuple[Tensor, Tensor]:
         """Latents of the frames that cameras start with, and where they are."""
