@@ -9,12 +9,20 @@ import pytest
 
 from airshower.actors.prompt_cache import require_writable
 from airshower.actors.text_encoder import TextEncoder
+from airshower.cluster.session import ray_session
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import transfer25_2b
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import write_video
 from airshower.platform.cli import main
 from tests.small_published import save_small_published, save_small_reason1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster():
+    """One for all runs of this file."""
+    with ray_session(address="local", local_cpus=2):
+        yield
 
 
 @pytest.fixture(scope="module")
