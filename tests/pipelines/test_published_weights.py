@@ -112,10 +112,11 @@ def test_a_style_image_counts_and_needs_its_encoder(weights, rows, tmp_path, cap
     }
     (tmp_path / "styled.json").write_text(json.dumps(styled))
     (tmp_path / "plain.json").write_text(json.dumps({**styled, "context_frame_index": None}))
-    call = ["generate", str(tmp_path), "--model", "transfer2.5-2b", "--output", str(tmp_path / "run"), *FLAGS]
-    for folder, code in ((weights, 1), (_with_style_encoder(weights, tmp_path / "weights"), 0)):
+    flags = ["--model", "transfer2.5-2b", "--output", str(tmp_path / "run"), *FLAGS]
+    with_encoder = _with_style_encoder(weights, tmp_path / "weights")
+    for rows_of, folder, code in (("styled.json", weights, 1), ("", with_encoder, 0)):
         with pytest.raises(SystemExit, match=f"^{code}$"):
-            main([*call, "--weights", str(folder)])
+            main(["generate", str(tmp_path / rows_of), "--weights", str(folder), *flags])
     assert "styled: " in (summary := capsys.readouterr().out)
     assert "no siglip2 here: `airshower checkpoint download siglip2" in summary
     hashes = {
@@ -145,11 +146,12 @@ def test_rows_leave_controls_and_masks_to_annotators(weights, annotators, rows, 
     ):
         (specs / f"{name}.json").write_text(json.dumps(row | control))
     output = tmp_path / "run"
-    call = ["generate", str(specs), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(output)]
-    for more, done in (([], 1), (["--annotators", str(annotators)], 3)):
+    flags = ["--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(output), *FLAGS]
+    runs = (("seg.json", [], "0 done, 1 failed"), ("", ["--annotators", str(annotators)], "3 done, 1 failed"))
+    for rows_of, more, result in runs:
         with pytest.raises(SystemExit, match=r"^1$"):
-            main([*call, *FLAGS, *more])
-        assert f"{done} done, {4 - done} failed" in (summary := capsys.readouterr().out)
+            main(["generate", str(specs / rows_of), *flags, *more])
+        assert result in (summary := capsys.readouterr().out)
         if not more:
             assert "in annotate: seg: seg.control_prompt: " in summary
             assert f"`airshower checkpoint download grounding-dino --to {weights / 'grounding-dino'}`" in summary
