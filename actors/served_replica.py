@@ -44,8 +44,7 @@ class ServedReplica:
         """
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        text_device = device if source.preset.text_on_gpu else "cpu"
-        self._text = self._thread.submit(TextEncoder, source, text_device).result()
+        self._text = self._thread.submit(TextEncoder, source, source.preset.text_device(device)).result()
         self._replica = self._thread.submit(Replica, source, device).result()
         self._annotator = self._thread.submit(Annotator, source.annotator_folder, device).result()
         self._annotate = annotate

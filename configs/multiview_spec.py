@@ -10,9 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from airshower.configs.cameras import RIG, WAYMO
 from airshower.configs.presets import ModelPreset
-from airshower.configs.row_spec import RowSpec, Strict, Text, whole_latents
+from airshower.configs.row_spec import RowSpec, SamplingSettings, Strict, Text, whole_latents
 from airshower.configs.sizes import ASPECTS
-from airshower.configs.spec import SamplingSettings
 
 CONDITIONAL_FRAMES = (0, 1, 5)  # what the networks were trained with: none, one or two latent frames
 HDMAP = "hdmap"  # the one control
@@ -209,18 +208,14 @@ class MultiviewSpec(RowSpec):
         if tuple(preset.controls) != self.controls:
             wanted = "needs" if preset.controls else "takes no"
             raise ValueError(f"{self.cameras[0]}.control_path: {preset.name} {wanted} HD maps: use another --model")
-        defaults = {
-            "negative_prompt": preset.negative_prompt,
+        own: dict[str, object] = {
             "other_views_prompt": preset.multiview.other_views_prompt,
             "fps": preset.multiview.fps,
             "num_video_frames_per_view": preset.frames_per_chunk,
-            "resolution": preset.resolution,
-            "num_steps": preset.num_steps,
-            "guidance": preset.guidance,
         }
         if self.enable_autoregressive:
-            defaults |= {"num_chunks": 2, "chunk_overlap": 1}
-        spec = self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
+            own |= {"num_chunks": 2, "chunk_overlap": 1}
+        spec = self.filled(preset, own)
         overlap, frames = spec.chunk_overlap or 0, spec.num_video_frames_per_view or 0
         if overlap >= frames:
             raise ValueError(f"chunk_overlap {overlap}: a chunk has {frames} frames and must make new ones: lower it")
@@ -228,8 +223,4 @@ class MultiviewSpec(RowSpec):
 
     def sampling(self) -> SamplingSettings:
         """What the sampler needs, of a resolved spec; raises ValueError for one that isn't resolved."""
-        if self.num_video_frames_per_view is None or self.num_steps is None or self.guidance is None:
-            raise ValueError(f"{self.name}: the spec has open settings: call resolved(preset) first")
-        return SamplingSettings(
-            chunk_frames=self.num_video_frames_per_view, steps=self.num_steps, guidance=self.guidance
-        )
+        return self._sampling(self.num_video_frames_per_view)

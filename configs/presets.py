@@ -70,6 +70,10 @@ class ModelPreset:
     negative_prompt: str  # "" means no text: the zero embedding that text dropout trains
     multiview: MultiviewDefaults | None = None  # of a model for several cameras
 
+    def text_device(self, device: str) -> str:
+        """Where the text encoder runs beside a network on `device`."""
+        return device if self.text_on_gpu else "cpu"
+
     def with_annotators(self, folder: str | None) -> "ModelPreset":
         """This model beside a folder of annotators; the same where there is none."""
         return self if folder is None else replace(self, features=self.features | ANNOTATOR_FEATURES)

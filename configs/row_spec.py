@@ -6,10 +6,13 @@ plain strings: they may be local or any fsspec URL.
 """
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from airshower.configs.presets import ModelPreset
 from airshower.configs.sizes import SIZES
 
 Text = Annotated[str, Field(min_length=1)]
@@ -21,6 +24,15 @@ class Strict(BaseModel):
     """An object of a row: typed, without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """The sampler's settings of one row."""
+
+    chunk_frames: int
+    steps: int
+    guidance: int
 
 
 class RowSpec(Strict):
@@ -84,6 +96,26 @@ class RowSpec(Strict):
     def needs_annotator(self) -> bool:
         """Whether annotators have to compute some of it."""
         return False
+
+    def filled(self, preset: ModelPreset, own: Mapping[str, object]) -> Self:
+        """This spec with every open setting filled in from the model's preset, and from `own` for those of its kind.
+
+        Raises ValueError for settings that the model's sampler has no use for.
+        """
+        preset.check_sampling(self.num_steps, {"guidance": self.guidance, "negative_prompt": self.negative_prompt})
+        defaults = {
+            "negative_prompt": preset.negative_prompt,
+            "resolution": preset.resolution,
+            "num_steps": preset.num_steps,
+            "guidance": preset.guidance,
+            **own,
+        }
+        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
+
+    def _sampling(self, chunk_frames: int | None) -> SamplingSettings:
+        if chunk_frames is None or self.num_steps is None or self.guidance is None:
+            raise ValueError(f"{self.name}: the spec has open settings: call resolved(preset) first")
+        return SamplingSettings(chunk_frames=chunk_frames, steps=self.num_steps, guidance=self.guidance)
 
 
 def whole_latents(frames: int | None) -> int | None:

@@ -1,12 +1,11 @@
 """Rows of one camera, with the public Transfer2.5 fields. Rows of several cameras: `multiview_spec.py`."""
 
-from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from airshower.configs.presets import ModelPreset
-from airshower.configs.row_spec import RowSpec, Strict, Text, whole_latents
+from airshower.configs.row_spec import RowSpec, SamplingSettings, Strict, Text, whole_latents
 
 Control = Literal["edge", "vis", "depth", "seg"]
 CONTROLS: tuple[Control, ...] = ("edge", "vis", "depth", "seg")  # the published branch order
@@ -68,15 +67,6 @@ class SegSpec(ControlSpec):
         if self.control_path is not None and self.control_prompt is not None:
             raise ValueError("control_path and control_prompt are both given: keep one")
         return self
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingSettings:
-    """The sampler's settings of one row."""
-
-    chunk_frames: int
-    steps: int
-    guidance: int
 
 
 class ClipSpec(RowSpec):
@@ -213,26 +203,17 @@ class ClipSpec(RowSpec):
                 f'"front_wide": {{"control_path": ...}}, or use another --model'
             )
         preset.check(self.controls, self.asked_features())
-        preset.check_sampling(self.num_steps, {"guidance": self.guidance, "negative_prompt": self.negative_prompt})
-        defaults = {
-            "negative_prompt": preset.negative_prompt,
+        own: dict[str, object] = {
             "num_video_frames_per_chunk": preset.frames_per_chunk,
-            "resolution": preset.resolution,
-            "num_steps": preset.num_steps,
-            "guidance": preset.guidance,
             "keep_input_resolution": preset.keep_input_resolution,
         }
         if self.guided_generation_mask is not None:
-            defaults["guided_generation_step_threshold"] = preset.last_guided_step
-        return self.model_copy(update={key: value for key, value in defaults.items() if getattr(self, key) is None})
+            own["guided_generation_step_threshold"] = preset.last_guided_step
+        return self.filled(preset, own)
 
-    def sampling(self) -> "SamplingSettings":
+    def sampling(self) -> SamplingSettings:
         """What the sampler needs, of a resolved spec; raises ValueError for one that isn't resolved."""
-        if self.num_video_frames_per_chunk is None or self.num_steps is None or self.guidance is None:
-            raise ValueError(f"{self.name}: the spec has open settings: call resolved(preset) first")
-        return SamplingSettings(
-            chunk_frames=self.num_video_frames_per_chunk, steps=self.num_steps, guidance=self.guidance
-        )
+        return self._sampling(self.num_video_frames_per_chunk)
 
     def asked_features(self) -> dict[str, str]:
         """Settings that only some models serve: {feature of `ModelPreset.features`: the field that asks for it}."""

@@ -5,22 +5,20 @@ the autoencoder sees one camera at a time. Frames are uint8 (V, F, H, W, 3) on t
 latents (1, C, V*T, Y, X) inside. H and W are multiples of 16 and F is 4k+1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from airshower.configs.presets import Sampler
-from airshower.models.adams_bashforth import edm_sigmas, sample_predict2
-from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
-from airshower.models.chunks import TEMPORAL_FACTOR, latent_frames
-from airshower.models.dit.transformer import Context, ControlInput, Transformer
+from airshower.models.autoencoder import SPATIAL_FACTOR
+from airshower.models.chunk_model import ChunkModel
+from airshower.models.chunks import latent_frames
+from airshower.models.dit.transformer import Context, ControlInput
 from airshower.models.dit.views import Cameras
-from airshower.models.pixels import to_frames, to_tensor
-from airshower.models.sampling import ChunkConditions, sample
-from airshower.models.unipc import flow_schedule, noise
+from airshower.models.pixels import to_frames
+from airshower.models.sampling import ChunkConditions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +37,8 @@ class ViewsInputs:
     negative_text_MC: np.ndarray
 
 
-class MultiviewModel:
-    """Holds one transformer and one autoencoder on a device."""
-
-    def __init__(self, net: Transformer, autoencoder: VideoAutoencoder, device: torch.device) -> None:
-        self.net = net
-        self.autoencoder = autoencoder
-        self.device = device
+class MultiviewModel(ChunkModel):
+    """Chunks of several cameras."""
 
     def encode(self, inputs: ViewsInputs) -> ChunkConditions:
         """Everything in latent space."""
@@ -53,8 +46,7 @@ class MultiviewModel:
         cameras = Cameras(inputs.cameras)
 
         def context(states_MC: np.ndarray) -> Context:
-            text = torch.tensor(states_MC, device=self.device, dtype=self.net.dtype)[None]
-            return Context(text_BMC=text, cameras=cameras, fps=inputs.fps)
+            return Context(text_BMC=self._text(states_MC), cameras=cameras, fps=inputs.fps)
 
         return ChunkConditions(
             context=context(inputs.text_MC),
@@ -63,26 +55,6 @@ class MultiviewModel:
             given_mask_B1TYX=mask_B1TYX,
             controls=self._controls(inputs, given_BCTYX),
         )
-
-    def denoise(
-        self,
-        conditions: ChunkConditions,
-        *,
-        sampler: Sampler,
-        seed: int,
-        steps: int,
-        shift: float,
-        guidance: float,
-        on_step: Callable[[int], None] | None = None,
-    ) -> Tensor:
-        """Latents of the chunk, all cameras. The noise is one draw for all of them, however many GPUs there are."""
-        start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        if sampler == "predict2":
-            latents = sample_predict2(self.net, start, edm_sigmas(steps), conditions, guidance, on_step)
-        else:
-            latents = sample(self.net, start, flow_schedule(steps, shift), conditions, guidance, on_step=on_step)
-        self.autoencoder.prefetch()
-        return latents
 
     def decode(self, latents_BCTYX: Tensor, cameras: int, *, cut: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Frames (V, F, H, W, 3), and those that the next chunk goes on from: the same, or `cut` as published."""
@@ -104,8 +76,7 @@ class MultiviewModel:
             count = latent_frames(len(pictures))
             if count:
                 here = slice(camera * per_camera, camera * per_camera + count)
-                # The autoencoder is causal: only the frames that these latents span count.
-                given[:, :, here] = self._latents(pictures[: 1 + TEMPORAL_FACTOR * (count - 1)])
+                given[:, :, here] = self._first_latents(pictures)
                 mask[:, :, here] = 1
         return given, mask
 
@@ -120,6 +91,3 @@ class MultiviewModel:
         else:
             latents = torch.cat([self._latents(maps_FHW3) for maps_FHW3 in inputs.control_VFHW3], dim=2)
         return {control.branches[0]: ControlInput(latents, inputs.control_weight)}
-
-    def _latents(self, frames_FHW3: np.ndarray) -> Tensor:
-        return self.autoencoder.encode(to_tensor(frames_FHW3, self.device))

@@ -4,22 +4,19 @@ Frames are uint8 (F, H, W, 3) on the way in, floats (1, 3, F, H, W) on the way o
 (1, C, T, Y, X) inside. H and W are multiples of 16 and F is 4k+1.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from airshower.configs.presets import Sampler
-from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
-from airshower.models.chunks import TEMPORAL_FACTOR, latent_frames
+from airshower.models.autoencoder import SPATIAL_FACTOR
+from airshower.models.chunk_model import ChunkModel
+from airshower.models.chunks import latent_frames
 from airshower.models.control_maps import control_weight_maps, guided_latent_map, masks_matter
-from airshower.models.distilled import distilled_angles, sample_distilled
-from airshower.models.dit.transformer import Context, ControlInput, Transformer
-from airshower.models.pixels import to_tensor
-from airshower.models.sampling import ChunkConditions, GuidedRegion, sample
-from airshower.models.unipc import flow_schedule, noise
+from airshower.models.dit.transformer import Context, ControlInput
+from airshower.models.sampling import ChunkConditions, GuidedRegion
 
 IMAGE_TOKENS = 256  # patches of a style image
 
@@ -47,13 +44,8 @@ class ChunkInputs:
     guided: GuidedInput | None = None
 
 
-class TransferModel:
-    """Holds one transformer and one autoencoder on a device."""
-
-    def __init__(self, net: Transformer, autoencoder: VideoAutoencoder, device: torch.device) -> None:
-        self.net = net
-        self.autoencoder = autoencoder
-        self.device = device
+class TransferModel(ChunkModel):
+    """Chunks of one camera."""
 
     def encode(self, inputs: ChunkInputs) -> ChunkConditions:
         """Everything in latent space."""
@@ -69,8 +61,7 @@ class TransferModel:
         mask = torch.zeros((1, 1, *shape[2:]), device=self.device)
         if len(inputs.given):
             count = latent_frames(len(inputs.given))
-            # The autoencoder is causal: later frames can't change these latents, so only the frames they span count.
-            given[:, :, :count] = self._latents(inputs.given[: 1 + TEMPORAL_FACTOR * (count - 1)])
+            given[:, :, :count] = self._first_latents(inputs.given)
             mask[:, :, :count] = 1
         return ChunkConditions(
             context=Context(text_BMC=self._text(inputs.text_MC), image_BID=self._image(inputs.image_IC)),
@@ -90,35 +81,9 @@ class TransferModel:
             last_step=guided.last_step,
         )
 
-    def denoise(
-        self,
-        conditions: ChunkConditions,
-        *,
-        region: GuidedRegion | None = None,
-        sampler: Sampler = "flow",
-        seed: int,
-        steps: int,
-        shift: float,
-        guidance: float,
-        on_step: Callable[[int], None] | None = None,
-    ) -> Tensor:
-        """Latents of the chunk."""
-        start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        if sampler == "distilled":
-            latents = sample_distilled(self.net, start, distilled_angles(steps), conditions, on_step)
-        else:
-            latents = sample(
-                self.net, start, flow_schedule(steps, shift), conditions, guidance, region=region, on_step=on_step
-            )
-        self.autoencoder.prefetch()  # not a step earlier: its weights would add to the peak that they keep away from
-        return latents
-
     def decode(self, latents_BCTYX: Tensor) -> Tensor:
         """The chunk's video (1, 3, F, H, W) in [-1, 1]."""
         return self.autoencoder.decode(latents_BCTYX)
-
-    def _text(self, states_MC: np.ndarray) -> Tensor:
-        return torch.tensor(states_MC, device=self.device, dtype=self.net.dtype)[None]
 
     def _image(self, states_IC: np.ndarray | None) -> Tensor | None:
         """Projected style image; without one, a network with a branch for it was trained on zeros, not on nothing."""
@@ -129,9 +94,6 @@ class TransferModel:
             return None
         states = np.zeros((IMAGE_TOKENS, image.channels), np.float32) if states_IC is None else states_IC
         return self.net.project_image(torch.tensor(states, device=self.device, dtype=self.net.dtype)[None])
-
-    def _latents(self, frames: np.ndarray) -> Tensor:
-        return self.autoencoder.encode(to_tensor(frames, self.device))
 
     def _controls(self, inputs: ChunkInputs, shape: tuple[int, ...]) -> dict[str, ControlInput]:
         """Latents and weights per control.

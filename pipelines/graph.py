@@ -51,7 +51,7 @@ def parts_of(source: ModelSource, device: str, folder: str) -> GraphParts:
     return GraphParts(
         prepare=_prepare,
         load_annotator=partial(_load_annotator, source, device),
-        load_text_encoder=partial(_load_text_encoder, source, device if source.preset.text_on_gpu else "cpu"),
+        load_text_encoder=partial(_load_text_encoder, source, source.preset.text_device(device)),
         load_replica=partial(_load_replica, source, device),
         write=partial(write_row, folder=folder),
     )

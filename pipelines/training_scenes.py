@@ -5,6 +5,7 @@ A recording is a uint8 tensor per kind of video and several captions. It is a fu
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,20 +45,21 @@ def record(clips: WorldClips, seed: int, device: str) -> Recording:
     return Recording(videos, [caption(scene, variant, start_s=start_s) for variant in range(clips.captions)])
 
 
+def _shape(clips: WorldClips, start_s: float) -> dict[str, Any]:
+    return {
+        "frames": clips.frames,
+        "fps": clips.fps,
+        "height": clips.height,
+        "width": clips.width,
+        "start_s": start_s,
+    }
+
+
 def _through_front_camera(
     clips: WorldClips, scene: Scene, start_s: float, random: np.random.RandomState, device: str
 ) -> dict[str, Tensor]:
     """The picture and all four controls of transfer."""
-    rendered = render(
-        scene,
-        front_camera(),
-        frames=clips.frames,
-        fps=clips.fps,
-        height=clips.height,
-        width=clips.width,
-        start_s=start_s,
-        device=device,
-    )
+    rendered = render(scene, front_camera(), **_shape(clips, start_s), device=device)
     rgb = rendered.rgb.cpu().numpy()
     edge, vis = (random.choice(list(STRENGTHS), p=list(STRENGTHS.values())) for _ in range(2))
     return {
@@ -71,27 +73,9 @@ def _through_front_camera(
 
 def _through_rig(clips: RigClips, scene: Scene, start_s: float, device: str) -> dict[str, Tensor]:
     """Picture and HD map of every camera, in their order."""
+    shape = _shape(clips, start_s)
     pictures, maps = [], []
     for camera in seven_camera_rig().values():
-        rgb = render_rgb(
-            scene,
-            camera,
-            frames=clips.frames,
-            fps=clips.fps,
-            height=clips.height,
-            width=clips.width,
-            start_s=start_s,
-            device=device,
-        )
-        hdmap = render_hdmap(
-            scene,
-            camera,
-            frames=clips.frames,
-            fps=clips.fps,
-            height=clips.height,
-            width=clips.width,
-            start_s=start_s,
-        )
-        pictures.append(rgb.cpu())
-        maps.append(hdmap)
+        pictures.append(render_rgb(scene, camera, **shape, device=device).cpu())
+        maps.append(render_hdmap(scene, camera, **shape))
     return {VIDEO: torch.stack(pictures), "hdmap": torch.stack(maps)}

@@ -73,8 +73,10 @@ def write_row(row: Row, folder: str) -> Row:
     frames = unpack_frames(row.generated.frames)
     outputs = {"record": f"{row.name}.json"}
     for kind, (end, video) in _videos(row.spec, row.prepared, frames).items():
-        outputs[kind] = f"{row.name}{end}.{'jpg' if len(video) == 1 else 'mp4'}"
-        _write_shown(Path(folder) / outputs[kind], video, row.prepared.fps)
+        path = f"{row.name}{end}.{'jpg' if len(video) == 1 else 'mp4'}"
+        if path not in outputs.values():  # two kinds may be one file
+            _write_shown(Path(folder) / path, video, row.prepared.fps)
+        outputs[kind] = path
     seconds = {**row.seconds, "write": time.perf_counter() - begun_s, **row.generated.seconds}
     record = record_of(row, row.spec, row.prepared, row.generated, outputs, seconds, frames)
     with final_file(Path(folder) / outputs["record"]) as part:

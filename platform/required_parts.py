@@ -6,9 +6,15 @@ import sys
 from airshower.cluster import storage
 from airshower.configs.annotators import ANNOTATORS
 from airshower.configs.model_source import ModelSource
+from airshower.configs.offload import OFFLOADS
 
 ANNOTATORS_HELP = (
     "Folder or URL of the networks that compute depth, segmentation and masks of words; default: that of --weights"
+)
+LOAD_EMA_HELP = "The moving average of weights from training, of files that hold both"
+OFFLOAD_HELP = (
+    f"Part whose weights wait in host memory while the GPU does something else: {', '.join(OFFLOADS)}; "
+    "may be repeated; default: none"
 )
 WEIGHTS_HELP = "Folder of weights: a path, or a URL that each machine fetches once; default: those shipped"
 

@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from airshower.configs.model_source import ModelSource
-from airshower.configs.offload import OFFLOADS, parse_offload
+from airshower.configs.offload import parse_offload
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
 from airshower.platform.embedding_cache import embedding_cache_of
 from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
-from airshower.platform.required_parts import ANNOTATORS_HELP, WEIGHTS_HELP, require_annotators, require_parts
+from airshower.platform.required_parts import (
+    ANNOTATORS_HELP,
+    LOAD_EMA_HELP,
+    OFFLOAD_HELP,
+    WEIGHTS_HELP,
+    require_annotators,
+    require_parts,
+)
 
 if TYPE_CHECKING:
     from airshower.pipelines.generate import RunSummary
@@ -70,7 +77,7 @@ def generate(
         bool,
         typer.Option(
             "--load-ema",
-            help="The moving average of weights from training, of files that hold both",
+            help=LOAD_EMA_HELP,
             rich_help_panel=_PANEL,
         ),
     ] = False,
@@ -101,8 +108,7 @@ def generate(
         list[str] | None,
         typer.Option(
             metavar="PART",
-            help=f"Part whose weights wait in host memory while the GPU does something else: {', '.join(OFFLOADS)}; "
-            "may be repeated; default: none",
+            help=OFFLOAD_HELP,
             show_default=False,
             rich_help_panel=_PANEL,
         ),

@@ -12,11 +12,18 @@ from typing import Annotated, Literal
 import typer
 
 from airshower.configs.model_source import ModelSource
-from airshower.configs.offload import OFFLOADS, check_offload, parse_offload
+from airshower.configs.offload import check_offload, parse_offload
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
 from airshower.platform.embedding_cache import embedding_cache_of
-from airshower.platform.required_parts import ANNOTATORS_HELP, WEIGHTS_HELP, require_annotators, require_parts
+from airshower.platform.required_parts import (
+    ANNOTATORS_HELP,
+    LOAD_EMA_HELP,
+    OFFLOAD_HELP,
+    WEIGHTS_HELP,
+    require_annotators,
+    require_parts,
+)
 
 _LIMITS = "Limits"
 _ACCESS = "What clients may read besides their uploads"
@@ -30,7 +37,7 @@ def serve(
     ] = None,
     load_ema: Annotated[
         bool,
-        typer.Option("--load-ema", help="The moving average of weights from training, of files that hold both"),
+        typer.Option("--load-ema", help=LOAD_EMA_HELP),
     ] = False,
     annotators: Annotated[
         str | None,
@@ -54,8 +61,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="PART",
-            help=f"Part whose weights wait in host memory while the GPU does something else: {', '.join(OFFLOADS)}; "
-            "may be repeated; default: none",
+            help=OFFLOAD_HELP,
             show_default=False,
         ),
     ] = None,

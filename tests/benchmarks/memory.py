@@ -11,14 +11,16 @@ text: Reason1 at full size, with and without --offload text.
 
 import argparse
 import gc
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
-from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel
+from transformers import Qwen2_5_VLTextModel
 
 from airshower.configs.network import DitConfig
 from airshower.configs.networks_2b import transfer25_multi_control, transfer25_multiview, transfer25_with_image
@@ -36,6 +38,9 @@ from airshower.models.reason1 import Reason1, project
 from airshower.models.sampling import ChunkConditions, sample
 from airshower.models.transfer import IMAGE_TOKENS
 from airshower.models.unipc import flow_schedule
+
+sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
+from random_reason1 import reason1_language_config
 
 GPU = torch.device("cuda")
 TEXT_TOKENS = 512
@@ -122,17 +127,7 @@ def show_passes() -> None:
 
 
 def show_text() -> None:
-    """Reason1's language model has Qwen2.5-VL-7B's shape."""
-    config = Qwen2_5_VLTextConfig(
-        vocab_size=152_064,
-        hidden_size=3584,
-        intermediate_size=18_944,
-        num_hidden_layers=28,
-        num_attention_heads=28,
-        num_key_value_heads=4,
-        rope_parameters={"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1_000_000.0},
-    )
-    encoder = Reason1(None, built(Qwen2_5_VLTextModel, config))  # prompts come as tokens here
+    encoder = Reason1(None, built(Qwen2_5_VLTextModel, reason1_language_config()))  # prompts come as tokens here
     projection = torch.randn(1024, 28 * 3584, dtype=torch.bfloat16, device=GPU), torch.zeros(1024, device=GPU)
     tokens = torch.randint(0, 152_064, (TEXT_TOKENS,))
     wanted = project(encoder.states(tokens), *projection)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
-from transformers import Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, T5Config, T5EncoderModel
+from transformers import Qwen2_5_VLTextModel, T5Config, T5EncoderModel
 
 from airshower.configs.networks_2b import (
     transfer25,
@@ -23,6 +23,7 @@ from airshower.models.memory import BFLOAT16_BYTES, GIB, ClipShape, network_part
 from airshower.models.model_memory import memory_without_weights
 from airshower.models.sampling import ChunkConditions, sample
 from airshower.models.unipc import flow_schedule
+from tests.benchmarks.random_reason1 import reason1_language_config
 from tests.counted_memory import peak_bytes
 from tests.models.checkpoints.small import CONFIG, random_network
 from tests.models.test_offload import CountingMover
@@ -123,16 +124,8 @@ def test_offloaded_blocks_leave_what_is_said():
 
 
 def test_text_encoders_have_the_size_that_is_said():
-    reason1 = Qwen2_5_VLTextConfig(
-        vocab_size=152_064,
-        hidden_size=3584,
-        intermediate_size=18_944,
-        num_hidden_layers=28,
-        num_attention_heads=28,
-        num_key_value_heads=4,
-        rope_parameters={"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1_000_000.0},
-    )
     t5 = T5Config(vocab_size=32_128, d_model=1024, d_kv=128, d_ff=65_536, num_layers=24, num_heads=128)
+    reason1 = reason1_language_config()
     for part, model, config in ((reason1_part(), Qwen2_5_VLTextModel, reason1), (t5_part(), T5EncoderModel, t5)):
         with torch.device("meta"):
             values = sum(weight.numel() for weight in model(config).parameters())
