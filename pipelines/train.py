@@ -43,7 +43,8 @@ class TrainSettings:
     clips: Path | None = None  # folder of rendered clips, shared with other runs; the output's own if None
     device: str = "cpu"
     workers: int = 1  # ranks
-    makers: int = 1  # processes that prepare clips
+    makers: int = 1  # processes that render clips
+    encoders: int = 1  # processes that encode them
     threads: int = 1
     compiled: bool = False
     report_every_steps: int = 100
@@ -153,7 +154,7 @@ def _prepare(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) ->
         output / "latents",
         autoencoder=settings.autoencoder.absolute(),
         device=settings.device,
-        workers=1 if settings.device == "cuda" else settings.makers,
+        workers=settings.encoders,
         on_clips=partial(count, "encoded"),
     )
     return output / "latents"

@@ -4,6 +4,7 @@ Both are streaming Ray Data graphs that write shards (`airshower.models.training
 are kept, so an interrupted preparation goes on where it stopped, and one set of rendered clips serves many trainings.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from airshower.pipelines.training_scenes import record
 from airshower.pipelines.world.camera import mirrored_order, seven_camera_rig
 
 CLIPS_PER_SHARD = 8  # a rig's clips, seven times as large, have a shard each
+RAY_STEPS_PER_UNIT = 10_000  # of a resource
 OnClips = Callable[[int], None]
 
 
@@ -48,13 +50,19 @@ def _write_shards(
     workers: int,
     on_clips: OnClips,
 ) -> None:
-    """Runs one writer over all shards, on a pool of workers that share the GPU where there is one."""
-    needs: dict[str, Any] = {"num_gpus": 1 / workers, "num_cpus": 0} if device == "cuda" else {"num_cpus": 1}
+    """Runs one writer over all shards, on a pool of workers that share the GPUs where there are any."""
+    needs = {"num_gpus": _gpu_share(workers), "num_cpus": 0} if device == "cuda" else {"num_cpus": 1}
     written = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
         writer, fn_constructor_args=arguments, compute=ray.data.ActorPoolStrategy(size=workers), **needs
     )
     for row in written.iter_rows():
         on_clips(int(row["clips"]))
+
+
+def _gpu_share(workers: int) -> float:
+    """What a worker may hold of a GPU so that all of them fit; rounded down to the steps in which Ray counts."""
+    share = ray.cluster_resources().get("GPU", 0) / workers
+    return min(1.0, math.floor(share * RAY_STEPS_PER_UNIT) / RAY_STEPS_PER_UNIT)
 
 
 class _ShardRenderer:

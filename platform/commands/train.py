@@ -51,7 +51,7 @@ def train(
     workers: Annotated[int, typer.Option(min=1, help="Ranks, one GPU each on cuda")] = 1,
     makers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that prepare clips; default: one per CPU, or 4 that share a GPU"),
+        typer.Option(min=1, help="Processes that render clips; default: one per CPU, or 4 that share a GPU"),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads per rank; default: all CPUs, shared between the ranks")
@@ -75,8 +75,9 @@ def train(
     chosen = _varied(experiment, autoencoder_steps, steps=steps, batch=batch, clips=clips, seed=seed)
     console = Console()
     with ray_session(verbose=verbose) as cluster:
+        cpus, gpus = max(1, int(cluster.cpus)), int(cluster.gpus)
         if device == "auto":
-            device = "cuda" if cluster.gpus else "cpu"
+            device = "cuda" if gpus else "cpu"
         settings = TrainSettings(
             experiment=chosen,
             output=output,
@@ -84,8 +85,9 @@ def train(
             clips=rendered,
             device=device,
             workers=workers,
-            makers=makers or (MAKERS_PER_GPU if device == "cuda" else max(1, int(cluster.cpus))),
-            threads=threads or max(1, int(cluster.cpus) // workers),
+            makers=makers or (MAKERS_PER_GPU * gpus if device == "cuda" else cpus),
+            encoders=gpus if device == "cuda" else makers or cpus,
+            threads=threads or max(1, cpus // workers),
             compiled=compiled,
             report_every_steps=report_every,
             checkpoint_every_steps=checkpoint_every,
