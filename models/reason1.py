@@ -112,7 +112,7 @@ class HostEmbedding(nn.Module):
 
     def __init__(self, table: nn.Embedding, device: torch.device) -> None:
         super().__init__()
-        self.table = table
+        self.table = table.cpu()
         self.device = device
 
     def forward(self, tokens_BM: Tensor) -> Tensor:

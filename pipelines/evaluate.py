@@ -20,8 +20,10 @@ from airshower.pipelines.pools import plan_pools
 from airshower.pipelines.write import open_run_folder
 
 
-def evaluate(settings: EvaluateSettings, output: str, on_event: Callable[[Event], None] | None = None) -> Evaluation:
-    """Renders, generates, scores and writes the report into `output`; `on_event` hears how the generation goes.
+def evaluate(
+    settings: EvaluateSettings, output: str, on_event: Callable[[Event], None] = lambda event: None
+) -> Evaluation:
+    """Renders, generates, scores and writes the report into `output`; `on_event` hears how it goes.
 
     Raises EvaluationError when a clip could not be made, ValueError for settings that can't be served, and what
     `generate` raises.

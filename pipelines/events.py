@@ -12,8 +12,15 @@ STAGES = ("prepare", "annotate", "text", "generate", "write")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Working:
+    """On what, before or after a run and in words: an evaluation renders its scenes and scores the clips."""
+
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """The first event: how many rows there are, rows that already failed in reading included."""
+    """A run's first event: how many rows there are, rows that already failed in reading included."""
 
     rows: int
     stages: tuple[str, ...] = STAGES  # those that some row goes through
@@ -74,4 +81,4 @@ class RowFailed:
 
 
 LiveEvent = StageFinished | RowProgress | Warned  # what comes from the stages while rows are on their way
-Event = RunStarted | PoolsStarted | LiveEvent | RowDone | RowFailed
+Event = Working | RunStarted | PoolsStarted | LiveEvent | RowDone | RowFailed

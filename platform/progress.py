@@ -26,6 +26,7 @@ from airshower.pipelines.events import (
     RunStarted,
     StageFinished,
     Warned,
+    Working,
 )
 
 _REFRESH_PER_S = 4
@@ -55,6 +56,8 @@ class RunProgress:
 
     def _count(self, event: Event) -> None:
         match event:
+            case Working():
+                self.state = event.words
             case RunStarted():
                 self.rows, self.stages, self.state = event.rows, event.stages, "starting Ray"
             case PoolsStarted():
@@ -144,6 +147,8 @@ class LiveDisplay:
             (f" · {clock_words(progress.elapsed_s)}", "dim"),
             (f" · about {clock_words(eta_s)} left" if (eta_s := progress.eta_s) is not None else "", "dim"),
         )
+        if not progress.stages:  # no run yet
+            return Group(Text(f"{progress.state} · {clock_words(progress.elapsed_s)}", "dim"))
         head = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=max(1, progress.rows), completed=progress.done + progress.failed, width=_BAR_CELLS)
         head.add_row(bar, counts)
@@ -187,6 +192,8 @@ class PlainDisplay:
     def line(self) -> str:
         """Where the run is, in one line."""
         progress = self._progress
+        if progress.done + progress.failed == progress.rows:  # before it and after it
+            return f"{progress.state}, {clock_words(progress.elapsed_s)}"
         rates = [f"{stage} {rate}" for stage in progress.stages if (rate := progress.rate(stage))]
         eta = [f"about {clock_words(progress.eta_s)} left"] if progress.eta_s is not None else []
         head = f"{progress.done} of {progress.rows} done, {progress.failed} failed, {progress.in_flight} in flight"
@@ -232,6 +239,8 @@ def _told(event: Event, progress: RunProgress) -> str | None:
             return f"{event.rows} clip{'s' if event.rows != 1 else ''} to make"
         case PoolsStarted():
             return progress.state
+        case Working():
+            return event.words
         case Warned():
             return f"warning: {printable(event.message)}"
         case RowFailed(stage="run"):  # the run stopped, with all rows that were left

@@ -34,7 +34,7 @@ from airshower.pipelines.evaluation.probes import (
 from airshower.pipelines.evaluation.report import Score
 from airshower.pipelines.evaluation.run import CLIPS, FIT_SEED_OFFSET, EvaluateSettings, Findings, generate_rows
 from airshower.pipelines.evaluation.scenes import Example, by_look, render_examples, render_held_out
-from airshower.pipelines.events import Event
+from airshower.pipelines.events import Event, Working
 
 _SHEET_SCENES = 4
 
@@ -56,7 +56,7 @@ def judge(
     model: ModelPreset,
     device: str,
     folder: Path,
-    on_event: Callable[[Event], None] | None,
+    on_event: Callable[[Event], None],
 ) -> Findings:
     """Renders, generates and scores; Ray is connected."""
     material = _material(settings, model, device, folder, on_event)
@@ -113,13 +113,15 @@ def _material(
     model: ModelPreset,
     device: str,
     folder: Path,
-    on_event: Callable[[Event], None] | None,
+    on_event: Callable[[Event], None],
 ) -> Material:
     """Renders the scenes, generates every probe and reads everything back."""
     size = SIZES[model.resolution]["16:9"]
+    on_event(Working(words=f"rendering {settings.clips} scenes"))
     scenes = render_held_out(settings.seed, settings.clips, settings.frames_of(model), size, device)
     rows_path = write_rows(scenes, folder / "data")
     generate_rows(rows_path, folder / CLIPS, settings, model, on_event)
+    on_event(Working(words=f"rendering {settings.fit_clips} other scenes, and scoring"))
     return Material(
         scenes=scenes,
         references=read_references(scenes, folder / "data"),

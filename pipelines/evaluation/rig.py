@@ -17,7 +17,7 @@ from airshower.pipelines.evaluation.rig_scenes import (
 )
 from airshower.pipelines.evaluation.rig_scores import map_scores, neighbour_score
 from airshower.pipelines.evaluation.run import CLIPS, FIT_SEED_OFFSET, EvaluateSettings, Findings, generate_rows
-from airshower.pipelines.events import Event
+from airshower.pipelines.events import Event, Working
 
 _SHEET_SCENES = 3
 
@@ -27,16 +27,18 @@ def judge(
     model: ModelPreset,
     device: str,
     folder: Path,
-    on_event: Callable[[Event], None] | None,
+    on_event: Callable[[Event], None],
 ) -> Findings:
     """Renders, generates and scores; Ray is connected."""
     if model.multiview is None or model.controls != ("hdmap",):
         raise ValueError(f"{model.name}: only models that make several cameras from HD maps are evaluated this way")
     size, fps = SIZES[model.resolution]["16:9"], model.multiview.fps
     frames = settings.frames_of(model)
+    on_event(Working(words=f"rendering {settings.clips} scenes"))
     scenes = render_rig_scenes(settings.seed, settings.clips, frames=frames, fps=fps, size=size, device=device)
     rows_path = write_rig_rows(scenes, folder / "data")
     generate_rows(rows_path, folder / CLIPS, settings, model, on_event)
+    on_event(Working(words=f"rendering {settings.fit_clips} other scenes, and scoring"))
     others = render_rig_scenes(
         settings.seed + FIT_SEED_OFFSET, settings.fit_clips, frames=1, fps=fps, size=size, device=device
     )

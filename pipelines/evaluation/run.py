@@ -80,7 +80,7 @@ def generate_rows(
     clips: Path,
     settings: EvaluateSettings,
     model: ModelPreset,
-    on_event: Callable[[Event], None] | None,
+    on_event: Callable[[Event], None],
 ) -> None:
     """Runs every row through the batch pipeline; raises EvaluationError unless all of them succeed."""
     overrides = {"num_steps": settings.steps, "guidance": settings.guidance}
