@@ -120,6 +120,7 @@ def write_street(path: Path, frames: int) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
 def test_specs_become_clips_beside_rows_that_fail(call, tmp_path, random_model):
     write_street(tmp_path / "street.mp4", frames=9)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "street.mp4").read_bytes()[:500])
