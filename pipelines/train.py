@@ -45,6 +45,7 @@ class TrainSettings:
     compiled: bool = False
     report_every_steps: int = 100
     checkpoint_every_steps: int = 1_000
+    restarts: int = 3  # from the latest checkpoint, when a rank fails
 
     def __post_init__(self) -> None:
         if self.autoencoder is not None and isinstance(self.experiment, AutoencoderExperiment):
@@ -107,7 +108,7 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
                 name="run",
                 storage_path=str(settings.output.absolute()),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
-                failure_config=FailureConfig(max_failures=3),
+                failure_config=FailureConfig(max_failures=settings.restarts),
                 callbacks=[callback],  # type: ignore[list-item]
             ),
         )

@@ -22,6 +22,7 @@ from airshower.models.weights import save_transformer
 from tests.models.annotators.tiny_networks import save_annotators
 
 set_ray_environment(verbose=False)  # before any test file imports Ray
+torch.set_num_threads(1)  # as in workers; on a busy machine, threads of tiny networks wait for each other
 
 
 @pytest.fixture(scope="session")

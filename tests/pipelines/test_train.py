@@ -117,7 +117,7 @@ def test_an_update_with_an_overflowed_gradient_is_skipped():
 
 
 def test_a_diverged_run_ends_with_its_reason(output, experiment, tmp_path):
-    settings = _settings(experiment.autoencoder, tmp_path, steps=4, clips=output / "clips")
+    settings = _settings(experiment.autoencoder, tmp_path, steps=4, clips=output / "clips", restarts=0)
     diverging = dataclasses.replace(settings.experiment.optimisation, muon_learning_rate=1e30)
     with pytest.raises(RuntimeError, match=r"steps up to \d is nan: train with a lower rate"):
         train(
