@@ -77,7 +77,7 @@ def shared_cluster(_own_user_cache: None) -> Iterator[SharedCluster]:
     shared = SharedCluster()
     with pytest.MonkeyPatch.context() as patch:
         # How often Ray Train's controller looks at its ranks: every report waits for the next time.
-        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
         yield shared
     shared.stop()
 

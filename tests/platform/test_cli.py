@@ -200,6 +200,12 @@ def test_the_command_loads_no_heavy_library():
     assert result.stdout.strip() == "[]"
 
 
+def test_the_driver_of_a_run_leaves_torch_to_its_workers():
+    code = "import sys, airshower.pipelines.graph; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
 def test_memory_is_known_without_a_gpu(call):
     row = "configs/examples/street_edge.json"
     code, table, _ = call("memory", row, "--model", "transfer2.5-2b", "--gpu-gib", "24")
