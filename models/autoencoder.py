@@ -4,8 +4,8 @@ Latents are the posterior mean, normalised per channel; nothing is sampled. 8x i
 k+1 latent frames, and the first latent frame depends on the first frame alone.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from airshower.models.checkpoints.files import CheckpointError, open_checkpoint
 from airshower.models.chunks import TEMPORAL_FACTOR
+from airshower.models.cpu_convolutions import fast_convolutions
 from airshower.models.differences import differences
 from airshower.models.host_weights import Mover
 from airshower.models.parked_module import ParkedModule
@@ -96,7 +97,7 @@ class VideoAutoencoder:
         """Normalised posterior mean, float32."""
         video = frames_B3FHW.to(self.model.dtype)
         whole = frames_B3FHW[:, 0].numel() <= WHOLE_CLIP_PIXELS
-        with self._present():
+        with self._at_work():
             posterior = encode_whole(self.model, video) if whole else self.model.encode(video).latent_dist
         return self._scale.normalise(posterior.mode()).float()
 
@@ -107,9 +108,13 @@ class VideoAutoencoder:
         batch, _, frames, rows, columns = latents.shape
         pixels = batch * (TEMPORAL_FACTOR * (frames - 1) + 1) * rows * columns * SPATIAL_FACTOR**2
         whole = pixels <= WHOLE_CLIP_PIXELS
-        with self._present():
+        with self._at_work():
             video = decode_whole(self.model, latents) if whole else self.model.decode(latents).sample
         return video.float().clamp(-1, 1)
 
-    def _present(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._parked is None else self._parked.present()
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """The weights are there, and convolutions fast."""
+        there = nullcontext() if self._parked is None else self._parked.present()
+        with there, fast_convolutions(self.model.device, self.model.dtype):
+            yield

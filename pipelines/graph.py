@@ -7,7 +7,7 @@ driver does it once it is connected (`airshower.cluster.session`).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
@@ -15,7 +15,6 @@ from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 from airshower.configs.messages import PreparedClip, PreparedViews, Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.row_formats import AnySpec
-from airshower.pipelines.annotate import AnnotatorLike
 from airshower.pipelines.monitor import Reporter
 from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, Pools
 from airshower.pipelines.stages import (
@@ -31,6 +30,9 @@ from airshower.pipelines.stages import (
 )
 from airshower.pipelines.write import write_row
 
+if TYPE_CHECKING:
+    from airshower.pipelines.annotate import AnnotatorLike
+
 # One clip is worked on and one waits in the actor's process, so a replica never waits for Ray between two rows.
 _TASKS_IN_FLIGHT = 2
 
@@ -40,7 +42,7 @@ class GraphParts:
     """What the stages call; every part travels to the workers in a pickle. The loaders run there, once per actor."""
 
     prepare: Callable[[AnySpec], PreparedClip | PreparedViews]
-    load_annotator: Callable[[], AnnotatorLike]
+    load_annotator: "Callable[[], AnnotatorLike]"
     load_text_encoder: Callable[[Warn], TextEncoderLike]
     load_replica: Callable[[], ReplicaLike]
     write: Callable[[Row], Row]
@@ -99,7 +101,7 @@ def build_graph(rows: Sequence[Row], parts: GraphParts, pools: Pools, reporter: 
     )
 
 
-# The imports below stay inside: only workers load torch, FFmpeg and OpenCV; the driver stays small and starts fast.
+# The imports below stay inside: only workers load torch and the networks; the driver stays small and starts fast.
 
 
 def _prepare(spec: AnySpec) -> PreparedClip | PreparedViews:
@@ -108,7 +110,7 @@ def _prepare(spec: AnySpec) -> PreparedClip | PreparedViews:
     return prepare_row(spec)
 
 
-def _load_annotator(source: ModelSource, device: str) -> AnnotatorLike:
+def _load_annotator(source: ModelSource, device: str) -> "AnnotatorLike":
     from airshower.actors.annotator import Annotator
 
     return Annotator(source.annotator_folder, device=device, threads=1)

@@ -12,7 +12,7 @@ import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -20,10 +20,12 @@ from airshower.actors.device_fault import is_device_fault
 from airshower.actors.row_texts import row_texts
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
-from airshower.pipelines.annotate import AnnotatorLike, annotate_row
 from airshower.pipelines.events import StageFinished
 from airshower.pipelines.manifest import entry_of
 from airshower.pipelines.monitor import Reporter
+
+if TYPE_CHECKING:
+    from airshower.pipelines.annotate import AnnotatorLike
 
 MAX_ATTEMPTS = 3
 _LOAD_ATTEMPTS = 5
@@ -87,7 +89,7 @@ def prepare_stage(
 class AnnotateStage:
     """Holds the annotators: adds to `prepared` what rows leave to them; other rows pass untouched and untimed."""
 
-    def __init__(self, load: Callable[[], AnnotatorLike], reporter: Reporter) -> None:
+    def __init__(self, load: "Callable[[], AnnotatorLike]", reporter: Reporter) -> None:
         self._annotator, self._reporter = load_patiently("annotators", load), reporter
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -99,6 +101,8 @@ class AnnotateStage:
     def _annotate(self, row: Row) -> Row:
         if isinstance(self._annotator, LoadError):
             raise self._annotator
+        from airshower.pipelines.annotate import annotate_row  # loads torch, which not every stage needs
+
         return annotate_row(row, self._annotator)
 
 

@@ -7,13 +7,10 @@ The same command again goes on from the latest checkpoint.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 from ray.train import (
     CheckpointConfig,
@@ -21,14 +18,13 @@ from ray.train import (
     Result,
     RunConfig,
     ScalingConfig,
-    UserCallback,
     WorkerGroupError,
 )
 from ray.train.torch import TorchTrainer
-from ray.util.queue import Queue
 
 from airshower.actors.trainer import MODEL_FOLDER, TrainerSettings, train_rank
 from airshower.configs.training import AutoencoderExperiment, Experiment, MultiviewExperiment, TransferExperiment
+from airshower.pipelines.train_news import Metrics, listening
 from airshower.pipelines.training_data import encode_clips, render_clips
 from airshower.pipelines.world.caption import vocabulary
 
@@ -49,6 +45,7 @@ class TrainSettings:
     compiled: bool = False
     report_every_steps: int = 100
     checkpoint_every_steps: int = 1_000
+    restarts: int = 3  # from the latest checkpoint, when a rank fails
 
     def __post_init__(self) -> None:
         if self.autoencoder is not None and isinstance(self.experiment, AutoencoderExperiment):
@@ -78,7 +75,7 @@ class StepsTrained:
     """Rank 0's metrics of the last steps."""
 
     experiment: str
-    metrics: dict[str, Any]
+    metrics: Metrics
 
 
 TrainEvent = ClipsPrepared | StepsTrained
@@ -99,7 +96,11 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
         threads=settings.threads,
         compiled=settings.compiled,
     )
-    with _listening(settings.experiment.name, on_event) as news:
+
+    def tell(metrics: Metrics) -> None:
+        on_event(StepsTrained(experiment=settings.experiment.name, metrics=metrics))
+
+    with listening(tell) as callback:
         trainer = TorchTrainer(
             partial(train_rank, rank),
             scaling_config=ScalingConfig(num_workers=settings.workers, use_gpu=settings.device == "cuda"),
@@ -107,8 +108,8 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
                 name="run",
                 storage_path=str(settings.output.absolute()),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
-                failure_config=FailureConfig(max_failures=3),
-                callbacks=[_Reporter(news)],  # type: ignore[list-item]
+                failure_config=FailureConfig(max_failures=settings.restarts),
+                callbacks=[callback],  # type: ignore[list-item]
             ),
         )
         try:
@@ -170,32 +171,3 @@ def _collect(result: Result, settings: TrainSettings) -> Path:
     if settings.autoencoder is not None:
         shutil.copytree(settings.autoencoder, model / "autoencoder", dirs_exist_ok=True)
     return model
-
-
-class _Reporter(UserCallback):
-    """Passes rank 0's metrics on. Ray Train calls it in its controller, another process: hence the queue."""
-
-    def __init__(self, news: Queue) -> None:
-        self._news = news
-
-    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:  # noqa: ANN401
-        self._news.put(metrics[0])
-
-
-@contextmanager
-def _listening(experiment: str, on_event: Callable[[TrainEvent], None]) -> Iterator[Queue]:
-    """A queue whose metrics become events, on a thread: the main thread belongs to Ray Train's signal handling."""
-    news = Queue()
-
-    def listen() -> None:
-        while (metrics := news.get()) is not None:
-            on_event(StepsTrained(experiment=experiment, metrics=metrics))
-
-    listener = Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        yield news
-    finally:
-        news.put(None)
-        listener.join()
-        news.shutdown()

@@ -2,6 +2,7 @@
 
 Both are streaming Ray Data graphs that write shards (`airshower.models.training.clips`). Shards that are already there
 are kept, so an interrupted preparation goes on where it stopped, and one set of rendered clips serves many trainings.
+Assumes that the driver sees the folders that the workers write.
 """
 
 import math
@@ -14,7 +15,6 @@ import ray.data
 import torch
 from torch import Tensor
 
-from airshower.actors.clip_encoder import ClipEncoder
 from airshower.configs.training import RigClips, WorldClips
 from airshower.models.training.clips import has_shard, read_captions, read_shard, shard_names, write_shard
 from airshower.pipelines.training_scenes import record
@@ -29,30 +29,43 @@ def render_clips(clips: WorldClips, folder: Path, *, device: str, workers: int, 
     """Renders all clips into `folder`, uint8 (F, H, W, 3) per kind; `on_clips` is told how many more are there."""
     seeds = np.arange(clips.seed, clips.seed + clips.clips)
     size = 1 if isinstance(clips, RigClips) else CLIPS_PER_SHARD
-    shards = [{"seeds": seeds[start : start + size]} for start in range(0, len(seeds), size)]
-    _write_shards(shards, _ShardRenderer, (clips, str(folder), device), device, workers, on_clips)
+    groups = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    shards = [{"name": f"clips-{group[0]:06d}", "seeds": group} for group in groups]
+    _write_shards(shards, folder, _ShardRenderer, (clips, str(folder), device), device, workers, on_clips)
 
 
 def encode_clips(
     rendered: Path, folder: Path, *, autoencoder: Path, device: str, workers: int, on_clips: OnClips
 ) -> None:
     """Encodes all shards of `rendered` into `folder`, each as it is and mirrored."""
-    shards = [{"name": name, "mirrored": mirrored} for name in shard_names(rendered) for mirrored in (False, True)]
+    shards = []
+    for name in shard_names(rendered):
+        shards.append({"name": name, "source": name, "mirrored": False})
+        shards.append({"name": f"{name}-mirrored", "source": name, "mirrored": True})
     arguments = (str(rendered), str(folder), str(autoencoder), device)
-    _write_shards(shards, _ShardEncoder, arguments, device, workers, on_clips)
+    _write_shards(shards, folder, _ShardEncoder, arguments, device, workers, on_clips)
 
 
 def _write_shards(
     shards: list[dict[str, Any]],
+    folder: Path,
     writer: type,
     arguments: tuple[Any, ...],
     device: str,
     workers: int,
     on_clips: OnClips,
 ) -> None:
-    """Runs one writer over all shards, on a pool of workers that share the GPUs where there are any."""
+    """Runs one writer over the missing shards, on a pool of workers that share the GPUs where there are any."""
+    missing = []
+    for shard in shards:
+        if has_shard(folder, shard["name"]):
+            on_clips(len(read_captions(folder, shard["name"])))
+        else:
+            missing.append(shard)
+    if not missing:
+        return
     needs = {"num_gpus": _gpu_share(workers), "num_cpus": 0} if device == "cuda" else {"num_cpus": 1}
-    written = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
+    written = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
         writer, fn_constructor_args=arguments, compute=ray.data.ActorPoolStrategy(size=workers), **needs
     )
     for row in written.iter_rows():
@@ -76,11 +89,9 @@ class _ShardRenderer:
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
         seeds = [int(seed) for seed in shard["seeds"]]
-        name = f"clips-{seeds[0]:06d}"
-        if not has_shard(self._folder, name):
-            made = [record(self._clips, seed, self._device) for seed in seeds]
-            tensors = {kind: torch.stack([one.videos[kind] for one in made]) for kind in made[0].videos}
-            write_shard(self._folder, name, tensors, [one.captions for one in made])
+        made = [record(self._clips, seed, self._device) for seed in seeds]
+        tensors = {kind: torch.stack([one.videos[kind] for one in made]) for kind in made[0].videos}
+        write_shard(self._folder, shard["name"], tensors, [one.captions for one in made])
         return {"clips": len(seeds)}
 
 
@@ -88,17 +99,17 @@ class _ShardEncoder:
     """Encodes one shard after the other."""
 
     def __init__(self, rendered: str, folder: str, autoencoder: str, device: str) -> None:
+        from airshower.actors.clip_encoder import ClipEncoder  # diffusers: seconds that renderers don't need
+
         torch.set_num_threads(1)
         self._rendered, self._folder = Path(rendered), Path(folder)
         self._encoder = ClipEncoder(autoencoder, device)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
-        name = f"{shard['name']}-mirrored" if shard["mirrored"] else shard["name"]
-        if not has_shard(self._folder, name):
-            clips = read_shard(self._rendered, shard["name"])
-            latents = {kind: self._encode(video, mirrored=shard["mirrored"]) for kind, video in clips.tensors.items()}
-            write_shard(self._folder, name, latents, clips.captions)
-        return {"clips": len(read_captions(self._folder, name))}
+        clips = read_shard(self._rendered, shard["source"])
+        latents = {kind: self._encode(video, mirrored=shard["mirrored"]) for kind, video in clips.tensors.items()}
+        write_shard(self._folder, shard["name"], latents, clips.captions)
+        return {"clips": len(clips)}
 
     def _encode(self, videos: Tensor, *, mirrored: bool) -> Tensor:
         """Latents of clips (B, F, H, W, 3), or (B, V, F, H, W, 3) of a rig: its cameras change sides in a mirror."""

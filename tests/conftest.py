@@ -5,6 +5,7 @@ tests that follow. What a trained model can do is not tested with this one: that
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from transformers import T5EncoderModel
 
-from airshower.cluster.session import set_ray_environment
+from airshower.cluster.session import ray_session, set_ray_environment
 from airshower.configs.network import tiny_transfer_dit
 from airshower.models.dit.transformer import Transformer
 from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
@@ -21,6 +22,7 @@ from airshower.models.weights import save_transformer
 from tests.models.annotators.tiny_networks import save_annotators
 
 set_ray_environment(verbose=False)  # before any test file imports Ray
+torch.set_num_threads(1)  # as in workers; on a busy machine, threads of tiny networks wait for each other
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +52,46 @@ def _own_user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user_cache")))
         yield
+
+
+class SharedCluster:
+    """Ray with two CPUs. It runs on from test to test and from file to file, so that few of them wait for its start."""
+
+    def __init__(self) -> None:
+        self._session = ExitStack()
+        self._started = False
+
+    def start(self) -> None:
+        if not self._started:
+            self._session.enter_context(ray_session(address="local", local_cpus=2))
+            self._started = True
+
+    def stop(self) -> None:
+        self._session.close()
+        self._started = False
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(_own_user_cache: None) -> Iterator[SharedCluster]:
+    """Stopped until a test needs it."""
+    shared = SharedCluster()
+    with pytest.MonkeyPatch.context() as patch:
+        # How often Ray Train's controller looks at its ranks: every report waits for the next time.
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+        yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def cluster(shared_cluster: SharedCluster) -> None:
+    """What a test starts by itself runs on the shared cluster."""
+    shared_cluster.start()
+
+
+@pytest.fixture
+def no_cluster(shared_cluster: SharedCluster) -> None:
+    """For a test whose own cluster differs: other CPUs, or an environment that workers have to inherit."""
+    shared_cluster.stop()
 
 
 @pytest.fixture

@@ -122,24 +122,27 @@ def _material(
     rows_path = write_rows(scenes, folder / "data")
     generate_rows(rows_path, folder / CLIPS, settings, model, on_event)
     on_event(Working(words=f"rendering {settings.fit_clips} other scenes, and scoring"))
+    reconstructions = _start_reconstructions(scenes, settings, model, device)
+    held_out_looks = render_examples(settings.seed, settings.clips, size, device)
+    fitted_looks = render_examples(settings.seed + FIT_SEED_OFFSET, settings.fit_clips, size, device)
     return Material(
         scenes=scenes,
         references=read_references(scenes, folder / "data"),
-        reconstructions=_reconstructions(scenes, settings, model, device),
+        reconstructions=ray.get(reconstructions),
         outputs={probe: read_outputs(scenes, probe, folder / CLIPS) for probe in PROBES},
-        held_out_looks=render_examples(settings.seed, settings.clips, size, device),
-        fitted_looks=render_examples(settings.seed + FIT_SEED_OFFSET, settings.fit_clips, size, device),
+        held_out_looks=held_out_looks,
+        fitted_looks=fitted_looks,
     )
 
 
-def _reconstructions(
+def _start_reconstructions(
     scenes: Sequence[HeldOutScene], settings: EvaluateSettings, model: ModelPreset, device: str
-) -> list[np.ndarray]:
-    """The scenes' frames through the model's autoencoder, on a worker that has the device."""
+) -> "ray.ObjectRef[Sequence[np.ndarray]]":
+    """The scenes' frames through the model's autoencoder, soon; on a worker that has the device."""
 
-    def reconstruct(clips: list[np.ndarray]) -> list[np.ndarray]:
+    def reconstruct(clips: list[np.ndarray]) -> Sequence[np.ndarray]:
         replica = Replica(ModelSource(preset=model, weights=settings.weights), device)
         return [replica.reconstruct(clip) for clip in clips]
 
     task = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"))(reconstruct)
-    return ray.get(task.remote([scene.frames for scene in scenes]))
+    return task.remote([scene.frames for scene in scenes])

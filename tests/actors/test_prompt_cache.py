@@ -9,20 +9,12 @@ import pytest
 
 from airshower.actors.prompt_cache import require_writable
 from airshower.actors.text_encoder import TextEncoder
-from airshower.cluster.session import ray_session
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import transfer25_2b
 from airshower.models.weights import WeightsError
 from airshower.pipelines.media import write_video
 from airshower.platform.cli import main
 from tests.small_published import save_small_published, save_small_reason1
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cluster():
-    """One for all runs of this file."""
-    with ray_session(address="local", local_cpus=2):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +129,7 @@ def rows(tmp_path):
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
 def test_the_command_does_without_the_encoder_for_known_prompts(rows, weights, tmp_path, capsys):
     assert generate(rows, weights, tmp_path / "first") == 0
     shutil.rmtree(weights / "reason1-7b")

@@ -36,6 +36,7 @@ def test_a_run_prints_nothing_of_rays_even_when_a_worker_dies(tmp_path):
     assert (tmp_path / "died_once").exists()
 
 
+@pytest.mark.usefixtures("no_cluster")  # a session that is there would be taken
 def test_an_address_where_nobody_listens_is_one_line():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

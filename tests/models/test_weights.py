@@ -86,7 +86,7 @@ def test_shipped_networks_stay_small_and_whole():
     parts = open_parts(tiny_transfer(), None)
     parts.require()
     sizes = {path: path.stat().st_size for path in SHIPPED.rglob("*.safetensors")}
-    assert len(sizes) == 3
+    assert len(sizes) == 5
     assert all(size <= 4_000_000 for size in sizes.values()), sizes
     assert len(parts.sha256(parts.network_of(("edge",)))) == 64
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
@@ -16,7 +15,7 @@ from airshower.configs.spec import ClipSpec, EdgeSpec, VisSpec
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.media import read_video, write_video
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
 
 def make_rows(folder: Path) -> list[Row]:
@@ -43,9 +42,8 @@ def test_frames_do_not_depend_on_order_or_number_of_replicas(tmp_path, random_mo
     settings = GenerateSettings(
         source=ModelSource(preset=tiny_transfer(), weights=str(random_model)), device="cpu", stall_timeout_s=120
     )
-    with ray_session(address="local", local_cpus=2):
-        alone = generate(rows, str(tmp_path / "alone"), replace(settings, replicas=1))
-        pair = generate(shuffled, str(tmp_path / "pair"), replace(settings, replicas=2))
+    alone = generate(rows, str(tmp_path / "alone"), replace(settings, replicas=1))
+    pair = generate(shuffled, str(tmp_path / "pair"), replace(settings, replicas=2))
 
     assert (alone.failures, pair.failures) == ((), ())
     records = {row.name: json.loads((tmp_path / "alone" / f"{row.name}.json").read_text()) for row in rows}

@@ -86,6 +86,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_runs():
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.timeout(600)  # every part of the project at once: a busy machine takes minutes
 def test_evaluates_the_shipped_model_from_rendering_to_report(tmp_path):
     done = []

@@ -35,7 +35,8 @@ SETTINGS = GenerateSettings(source=ModelSource(preset=tiny_transfer()), replicas
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_cpu():
+def one_cpu(shared_cluster):
+    shared_cluster.stop()
     with ray_session(address="local", local_cpus=1) as cluster:
         yield cluster
 

@@ -9,7 +9,6 @@ import torch
 from diffusers import AutoencoderKLWan
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 
-from airshower.cluster.session import ray_session
 from airshower.configs.cameras import RIG
 from airshower.configs.network import ControlConfig, RopeConfig, ViewsConfig
 from airshower.configs.presets import transfer25_2b_multiview
@@ -28,13 +27,6 @@ HDMAP = ControlConfig(branches=("hdmap",), injected_after=(0, 2), padded_channel
 FLAGS = ["--resolution", "144", "--num-steps", "2", "--device", "cpu", "--replicas", "1"]
 CPU = torch.device("cpu")
 CHUNK = {"num_video_frames_per_view": 5, "aspect_ratio": "1:1"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cluster():
-    """One for all runs of this file."""
-    with ray_session(address="local", local_cpus=2):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +90,7 @@ def _maps(videos, *cameras, **more):
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
 def test_hd_maps_become_videos_of_all_cameras(weights, videos, tmp_path, capsys):
     base = {"prompt": "rain", "num_conditional_frames": 0, **CHUNK}
     two = _maps(videos, "front_wide", "rear")
@@ -139,6 +132,7 @@ def test_hd_maps_become_videos_of_all_cameras(weights, videos, tmp_path, capsys)
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
 def test_predict2_goes_on_from_the_cameras_last_frames(weights, videos, tmp_path, capsys):
     five = {"prompt": "rain", "input_path": str(videos / "five.mp4"), "n_views": 5, **CHUNK}
     rows = [

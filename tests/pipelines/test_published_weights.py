@@ -1,7 +1,9 @@
 """Generation from weights in their published form: small ones of the same networks, through the command line."""
 
 import json
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -36,36 +38,100 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
     frames = np.random.default_rng(0).integers(0, 255, (5, 144, 256, 3), np.uint8)
     write_video(folder / "in.mp4", frames, 10)
-    for control in CONTROLS[:2]:
-        row = {"prompt": "rain", "video_path": "in.mp4", control: {}}
-        (folder / f"{control}.json").write_text(json.dumps(row))
-    row = {"prompt": "rain", "video_path": "in.mp4", "depth": {"control_path": "in.mp4"}}
-    (folder / "depth.json").write_text(json.dumps(row))
+    for name, row in (
+        ("edge", {"edge": {}}),
+        ("vis", {"vis": {}}),
+        ("depth", {"depth": {"control_path": "in.mp4"}}),
+        ("styled", {"edge": {}, "context_frame_index": 2}),
+        ("masked", {"edge": {"mask_prompt": "car"}, "max_frames": 3}),
+        ("seg", {"seg": {"control_prompt": "tree"}, "max_frames": 3}),
+        ("nothing", {"edge": {"mask_prompt": "..."}}),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps({"prompt": "rain", "video_path": "in.mp4"} | row))
     return folder
 
 
-@pytest.mark.cluster
-def test_each_row_is_made_by_the_network_of_its_controls(weights, rows, tmp_path, capsys):
-    call = ["generate", str(rows), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(tmp_path)]
-    with pytest.raises(SystemExit, match=r"^1$"):
-        main([*call, *FLAGS])
-    summary = capsys.readouterr().out
-    assert "2 done, 1 failed" in summary
-    assert (
-        f"no transfer2.5-2b-depth here: `airshower checkpoint download transfer2.5-2b-depth --to {weights}" in summary
-    )
-    records = {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("edge", "vis")}
-    assert {name: record["model"]["network"] for name, record in records.items()} == {"edge": "edge", "vis": "vis"}
-    assert records["edge"]["model"]["sha256"] != records["vis"]["model"]["sha256"]
-    assert read_video(str(tmp_path / "vis.mp4")).frames.shape == (5, 144, 256, 3)
+class Run:
+    """All rows, made with a folder of weights: what the command said at its end, and what it left behind."""
+
+    def __init__(self, rows, weights, output, *flags):
+        call = ["generate", str(rows), "--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(output)]
+        with redirect_stdout(StringIO()) as said, pytest.raises(SystemExit, match=r"^1$"):
+            main([*call, *FLAGS, *flags])
+        self.weights, self.output, self.summary = weights, output, said.getvalue()
+
+    def record(self, name):
+        return json.loads((self.output / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def bare(shared_cluster, weights, rows, tmp_path_factory):
+    """A run with nothing beside the networks."""
+    shared_cluster.start()
+    return Run(rows, weights, tmp_path_factory.mktemp("bare"))
+
+
+@pytest.fixture(scope="module")
+def complete(shared_cluster, weights, annotators, rows, tmp_path_factory):
+    """A run with annotators and the style encoder."""
+    shared_cluster.start()
+    folder = tmp_path_factory.mktemp("with_style_encoder")
+    for file in weights.iterdir():
+        (folder / file.name).symlink_to(file)
+    save_small_siglip(folder / "siglip2", width=WITH_IMAGE.image.channels)
+    return Run(rows, folder, tmp_path_factory.mktemp("complete"), "--annotators", str(annotators))
 
 
 @pytest.mark.cluster
+def test_each_row_is_made_by_the_network_of_its_controls(bare):
+    assert "2 done, 5 failed" in bare.summary
+    wanted = f"no transfer2.5-2b-depth here: `airshower checkpoint download transfer2.5-2b-depth --to {bare.weights}"
+    assert wanted in bare.summary
+    models = {name: bare.record(name)["model"] for name in ("edge", "vis")}
+    assert {name: model["network"] for name, model in models.items()} == {"edge": "edge", "vis": "vis"}
+    assert models["edge"]["sha256"] != models["vis"]["sha256"]
+    assert read_video(str(bare.output / "vis.mp4")).frames.shape == (5, 144, 256, 3)
+
+
+@pytest.mark.cluster
+def test_a_style_image_counts_and_needs_its_encoder(bare, complete):
+    assert "styled: " in bare.summary
+    assert "no siglip2 here: `airshower checkpoint download siglip2" in bare.summary
+    assert complete.record("styled")["frames_sha256"] != complete.record("edge")["frames_sha256"]
+
+
+@pytest.mark.cluster
+def test_rows_leave_controls_and_masks_to_annotators(bare, complete):
+    assert "in annotate: seg: seg.control_prompt: " in bare.summary
+    wanted = f"`airshower checkpoint download grounding-dino --to {bare.weights / 'grounding-dino'}`"
+    assert wanted in bare.summary
+    assert "5 done, 2 failed" in complete.summary
+    assert "in annotate: nothing: edge.mask_prompt: the prompt '...' has no word" in complete.summary
+    entries = pq.read_table(complete.output / "manifest.parquet").to_pylist()
+    entries = {entry["name"]: entry for entry in entries}
+    assert entries["masked"]["seconds_annotate"] > 0
+    assert entries["vis"]["seconds_annotate"] is None
+    assert entries["nothing"]["error_stage"] == "annotate"
+    assert {name: sorted(complete.record(name)["annotators"]) for name in ("vis", "masked", "seg")} == {
+        "vis": [],
+        "masked": ["grounding-dino", "sam2"],
+        "seg": ["grounding-dino", "sam2"],
+    }
+    assert complete.record("masked")["outputs"]["mask_edge"] == "masked_mask_edge.mp4"
+    assert read_video(str(complete.output / "masked_mask_edge.mp4")).frames.shape == (3, 144, 256, 3)
+    assert read_video(str(complete.output / "seg_control_seg.mp4")).frames.std() > 0
+    assert not (complete.output / "vis_mask_vis.mp4").exists()
+    assert "masked_mask_edge.mp4" in (complete.output / "index.html").read_text()
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("no_cluster")  # workers inherit where the bucket is
 def test_weights_come_from_a_bucket(weights, rows, tmp_path, capsys, bucket):
     for file in weights.rglob("*"):
         if file.is_file() and "seg" not in file.name:
             bucket.upload_file(str(file), "drives", f"weights/{file.relative_to(weights).as_posix()}")
-    call = ["generate", str(rows), "--model", "transfer2.5-2b", "--output", str(tmp_path), *FLAGS]
+    specs = [str(rows / f"{name}.json") for name in ("edge", "vis", "depth")]
+    call = ["generate", *specs, "--model", "transfer2.5-2b", "--output", str(tmp_path), *FLAGS]
     with pytest.raises(SystemExit, match=r"^1$"):
         main([*call, "--weights", "s3://drives/weights"])
     said = capsys.readouterr()
@@ -79,6 +145,7 @@ def test_weights_come_from_a_bucket(weights, rows, tmp_path, capsys, bucket):
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
 def test_a_distilled_network_takes_a_few_steps_without_guidance(weights, rows, tmp_path, capsys):
     folder, specs = tmp_path / "weights", tmp_path / "specs"
     folder.mkdir()
@@ -102,76 +169,6 @@ def test_a_distilled_network_takes_a_few_steps_without_guidance(weights, rows, t
     assert "5 frames take 5 chunks, and transfer2.5-2b-distilled was trained on single ones" in summary
     parts = open_parts(PRESETS["transfer2.5-2b-distilled"], str(folder))
     assert parts.network("edge", CPU, torch.float32).config.timestep_scale == 1.0
-
-
-@pytest.mark.cluster
-def test_a_style_image_counts_and_needs_its_encoder(weights, rows, tmp_path, capsys):
-    styled = json.loads((rows / "edge.json").read_text()) | {
-        "video_path": str(rows / "in.mp4"),
-        "context_frame_index": 2,
-    }
-    (tmp_path / "styled.json").write_text(json.dumps(styled))
-    (tmp_path / "plain.json").write_text(json.dumps({**styled, "context_frame_index": None}))
-    flags = ["--model", "transfer2.5-2b", "--output", str(tmp_path / "run"), *FLAGS]
-    with_encoder = _with_style_encoder(weights, tmp_path / "weights")
-    for rows_of, folder, code in (("styled.json", weights, 1), ("", with_encoder, 0)):
-        with pytest.raises(SystemExit, match=f"^{code}$"):
-            main(["generate", str(tmp_path / rows_of), "--weights", str(folder), *flags])
-    assert "styled: " in (summary := capsys.readouterr().out)
-    assert "no siglip2 here: `airshower checkpoint download siglip2" in summary
-    hashes = {
-        json.loads((tmp_path / "run" / f"{name}.json").read_text())["frames_sha256"] for name in ("styled", "plain")
-    }
-    assert len(hashes) == 2
-
-
-def _with_style_encoder(weights, folder):
-    folder.mkdir()
-    for file in weights.iterdir():
-        (folder / file.name).symlink_to(file)
-    save_small_siglip(folder / "siglip2", width=WITH_IMAGE.image.channels)
-    return folder
-
-
-@pytest.mark.cluster
-def test_rows_leave_controls_and_masks_to_annotators(weights, annotators, rows, tmp_path, capsys):
-    row = {"prompt": "a red car", "video_path": str(rows / "in.mp4"), "max_frames": 3}
-    specs = tmp_path / "specs"
-    specs.mkdir()
-    for name, control in (
-        ("plain", {"vis": {}}),
-        ("masked", {"edge": {"mask_prompt": "car"}}),
-        ("seg", {"seg": {"control_prompt": "tree"}}),
-        ("nothing", {"edge": {"mask_prompt": "..."}}),
-    ):
-        (specs / f"{name}.json").write_text(json.dumps(row | control))
-    output = tmp_path / "run"
-    flags = ["--model", "transfer2.5-2b", "--weights", str(weights), "--output", str(output), *FLAGS]
-    runs = (("seg.json", [], "0 done, 1 failed"), ("", ["--annotators", str(annotators)], "3 done, 1 failed"))
-    for rows_of, more, result in runs:
-        with pytest.raises(SystemExit, match=r"^1$"):
-            main(["generate", str(specs / rows_of), *flags, *more])
-        assert result in (summary := capsys.readouterr().out)
-        if not more:
-            assert "in annotate: seg: seg.control_prompt: " in summary
-            assert f"`airshower checkpoint download grounding-dino --to {weights / 'grounding-dino'}`" in summary
-    assert "in annotate: nothing: edge.mask_prompt: the prompt '...' has no word" in summary
-
-    entries = {entry["name"]: entry for entry in pq.read_table(output / "manifest.parquet").to_pylist()}
-    assert entries["masked"]["seconds_annotate"] > 0
-    assert entries["plain"]["seconds_annotate"] is None
-    assert entries["nothing"]["error_stage"] == "annotate"
-    records = {name: json.loads((output / f"{name}.json").read_text()) for name in ("plain", "masked", "seg")}
-    assert {name: sorted(record["annotators"]) for name, record in records.items()} == {
-        "plain": [],
-        "masked": ["grounding-dino", "sam2"],
-        "seg": ["grounding-dino", "sam2"],
-    }
-    assert records["masked"]["outputs"]["mask_edge"] == "masked_mask_edge.mp4"
-    assert read_video(str(output / "masked_mask_edge.mp4")).frames.shape == (3, 144, 256, 3)
-    assert read_video(str(output / "seg_control_seg.mp4")).frames.std() > 0
-    assert not (output / "plain_mask_vis.mp4").exists()
-    assert "masked_mask_edge.mp4" in (output / "index.html").read_text()
 
 
 def test_several_controls_share_a_network_without_image_branch(weights, tmp_path):

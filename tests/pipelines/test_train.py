@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import psutil
 import pytest
-import ray
 import torch
 
 from airshower.actors.replica import Replica
@@ -57,19 +56,8 @@ def _kill_ranks():
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with pytest.MonkeyPatch.context() as environment:
-        # How often Ray Train's controller looks at its ranks: every report waits for the next time.
-        environment.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-        ray.init(
-            address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20
-        )
-        yield
-        ray.shutdown()
-
-
-@pytest.fixture(scope="module")
-def output(cluster, tmp_path_factory):
+def output(shared_cluster, tmp_path_factory):
+    shared_cluster.start()
     return tmp_path_factory.mktemp("transfer")
 
 
@@ -129,7 +117,7 @@ def test_an_update_with_an_overflowed_gradient_is_skipped():
 
 
 def test_a_diverged_run_ends_with_its_reason(output, experiment, tmp_path):
-    settings = _settings(experiment.autoencoder, tmp_path, steps=4, clips=output / "clips")
+    settings = _settings(experiment.autoencoder, tmp_path, steps=4, clips=output / "clips", restarts=0)
     diverging = dataclasses.replace(settings.experiment.optimisation, muon_learning_rate=1e30)
     with pytest.raises(RuntimeError, match=r"steps up to \d is nan: train with a lower rate"):
         train(

@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-import ray
 import torch
 
 from airshower.configs.training import Optimisation, RigClips, tiny_multiview, tiny_transfer
@@ -20,7 +19,7 @@ FRONT_WIDE, CROSS_RIGHT, CROSS_LEFT = 0, 1, 5
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory, shipped_autoencoder):
+def output(shared_cluster, tmp_path_factory, shipped_autoencoder):
     output = tmp_path_factory.mktemp("multiview")
     optimisation = Optimisation(steps=2, batch=1, muon_learning_rate=1e-2, adam_learning_rate=1e-3, warmup_steps=1)
     data = RigClips(clips=1, seed=0, frames=5, height=32, width=48, captions=2)
@@ -28,11 +27,8 @@ def output(tmp_path_factory, shipped_autoencoder):
     settings = TrainSettings(
         experiment=experiment, output=output, autoencoder=shipped_autoencoder, report_every_steps=1
     )
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200 * 2**20)
-    try:
-        train(settings, print)
-    finally:
-        ray.shutdown()
+    shared_cluster.start()
+    train(settings, print)
     return output
 
 

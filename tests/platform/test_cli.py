@@ -120,6 +120,7 @@ def write_street(path: Path, frames: int) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("cluster")
 def test_specs_become_clips_beside_rows_that_fail(call, tmp_path, random_model):
     write_street(tmp_path / "street.mp4", frames=9)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "street.mp4").read_bytes()[:500])
@@ -197,6 +198,12 @@ def test_the_command_loads_no_heavy_library():
     code = "import sys, airshower.platform.cli; print([n for n in ('torch', 'ray', 'cv2', 'av') if n in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert result.stdout.strip() == "[]"
+
+
+def test_the_driver_of_a_run_leaves_torch_to_its_workers():
+    code = "import sys, airshower.pipelines.graph; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
 
 
 def test_memory_is_known_without_a_gpu(call):

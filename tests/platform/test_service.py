@@ -14,7 +14,6 @@ import httpx
 import numpy as np
 import pytest
 
-from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
@@ -108,6 +107,7 @@ def test_healthy_once_a_replica_is_ready(service):
     assert (model["name"], model["controls"]) == ("tiny-transfer", ["edge", "vis", "depth", "seg"])
 
 
+@pytest.mark.usefixtures("cluster")
 def test_posted_row_becomes_the_video_that_the_batch_pipeline_makes(service, tmp_path):
     answer = service.post(name="street", num_steps=20, seed=7)
     assert answer.status_code == 202, answer.text
@@ -130,8 +130,7 @@ def test_posted_row_becomes_the_video_that_the_batch_pipeline_makes(service, tmp
     settings = GenerateSettings(
         source=ModelSource(preset=tiny_transfer(), weights=str(service.weights)), device="cpu", replicas=1
     )
-    with ray_session(address="local", local_cpus=2):
-        assert generate([row], str(batch), settings).done == 1
+    assert generate([row], str(batch), settings).done == 1
     assert done["frames_sha256"] == json.loads((batch / "street.json").read_text())["frames_sha256"]
 
     content = service.http.get(done["links"]["content"])
