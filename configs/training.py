@@ -158,9 +158,9 @@ def tiny_multiview() -> MultiviewExperiment:
     """About 1.7 M parameters."""
     return MultiviewExperiment(
         name="tiny-multiview",
-        data=RigClips(clips=240, seed=0),
+        data=RigClips(clips=369, seed=0),
         optimisation=Optimisation(
-            steps=9_000,
+            steps=5_000,
             batch=16,
             muon_learning_rate=0.02,
             adam_learning_rate=2e-3,
