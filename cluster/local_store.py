@@ -11,17 +11,21 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from airshower.cluster import storage
+from airshower.cluster.backoff import retrying
 from airshower.cluster.store_rules import StoreError, relative_path
 
 _PART = ".part"
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+Result = TypeVar("Result")
 
 
 class LocalStore:
@@ -32,43 +36,25 @@ class LocalStore:
         self._root = storage.absolute(os.path.expanduser(self.location))  # workers stand in other folders
 
     def create(self, path: str, data: bytes) -> bool:
-        place = self._place(path)
-        with _part_of(place) as file:
-            file.write(data)
-            _sync(file)
-            return _link(file.name, place)
+        return self._ask(_create, path, data)
 
     def write(self, path: str, data: bytes) -> None:
-        place = self._place(path)
-        with _part_of(place) as file:
-            file.write(data)
-            _sync(file)
-            os.replace(file.name, place)
+        self._ask(_write, path, data)
 
     def put(self, path: str, local: Path) -> None:
-        place = self._place(path)
-        with local.open("rb") as source, _part_of(place) as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-            _sync(file)
-            os.replace(file.name, place)
+        self._ask(_put, path, local)
 
     def read(self, path: str) -> bytes:
-        with open(self._place(path), "rb") as file:
-            return file.read()
+        return self._ask(lambda place: Path(place).read_bytes(), path)
 
     def names(self, folder: str) -> Iterator[str]:
         return _names(self._place(folder) if folder else self._root, "")
 
     def delete(self, path: str) -> None:
-        Path(self._place(path)).unlink(missing_ok=True)
+        self._ask(lambda place: Path(place).unlink(missing_ok=True), path)
 
     def delete_folder(self, folder: str) -> None:
-        place = self._place(folder)
-        while os.path.lexists(place):
-            try:
-                shutil.rmtree(place)
-            except FileNotFoundError:  # someone else removes it as well: go on until nothing is left
-                continue
+        self._ask(_delete_folder, folder)
 
     def url(self, path: str) -> str:
         return self._place(path)
@@ -89,6 +75,40 @@ class LocalStore:
 
     def _place(self, path: str) -> str:
         return os.path.join(self._root, relative_path(path))
+
+    def _ask(self, call: Callable[..., Result], path: str, *args: object) -> Result:
+        """Called again after errors that network file systems get over, such as ESTALE of NFS."""
+        place = self._place(path)
+        return retrying(partial(call, place, *args), place)
+
+
+def _create(place: str, data: bytes) -> bool:
+    with _part_of(place) as file:
+        file.write(data)
+        _sync(file)
+        return _link(file.name, place)
+
+
+def _write(place: str, data: bytes) -> None:
+    with _part_of(place) as file:
+        file.write(data)
+        _sync(file)
+        os.replace(file.name, place)
+
+
+def _put(place: str, local: Path) -> None:
+    with local.open("rb") as source, _part_of(place) as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+        _sync(file)
+        os.replace(file.name, place)
+
+
+def _delete_folder(place: str) -> None:
+    while os.path.lexists(place):
+        try:
+            shutil.rmtree(place)
+        except FileNotFoundError:  # someone else removes it as well: go on until nothing is left
+            continue
 
 
 @contextmanager
@@ -134,7 +154,7 @@ def _link(part: str, place: str) -> bool:
 
 def _names(place: str, prefix: str) -> Iterator[str]:
     try:
-        entries = os.scandir(place)
+        entries = retrying(lambda: os.scandir(place), place)
     except FileNotFoundError:
         return
     with entries:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from airshower.cluster import storage
 from airshower.cluster.local_store import LocalStore
+from airshower.cluster.object_store import ObjectStore
 from airshower.cluster.store_rules import StoreError
 
 __all__ = ["Store", "StoreError", "open_store"]
@@ -62,9 +63,7 @@ def open_store(location: str | Path, *, probe: bool = True) -> Store:
     probed already do without.
     """
     location = str(location)
-    if storage.is_url(location):
-        raise StoreError(f"{location}: is a URL: give a local folder")
-    store = LocalStore(location)
+    store = ObjectStore(location) if storage.is_url(location) else LocalStore(location)
     if probe:
         store.probe()
     return store
