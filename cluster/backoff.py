@@ -30,7 +30,7 @@ _CODES = {  # of services whose status alone wouldn't say it, S3's first of all
     *("ConditionalRequestConflict", "OperationAborted", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"),
 }
 _CLASSES = {
-    *("HTTPClientError", "IncompleteReadError", "ResponseStreamingError", "ResponseParserError"),  # botocore
+    *("HTTPClientError", "ConnectionError", "IncompleteReadError", "ResponseParserError"),  # botocore
     *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
     *("IncompleteRead", "TransportError", "ChunkedEncodingError"),  # http.client, httpx and google.auth, requests
     *("ServiceRequestError", "ServiceResponseError"),  # azure.core

@@ -77,6 +77,8 @@ def connect(location: str, service: Service) -> tuple[AbstractFileSystem, str]:
         settings = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
         once = {"retries": {"total_max_attempts": 1}, "max_pool_connections": _CONNECTIONS}
         options["config_kwargs"] = {**settings, **once}
+        # with more, reading asks for the size first: twice the requests, and a bucket that is gone looks like no object
+        options["max_concurrency"] = 1
     try:
         fs, root = url_to_fs(location, **options)
     except Exception as error:  # the client libraries share no base class

@@ -90,13 +90,8 @@ class ObjectStore:
 
     def probe(self) -> None:
         """Raises StoreError unless these credentials may list, read, write and delete here, and one writer wins."""
-        patient = ObjectStore(self.location, attempts=_PROBE_ATTEMPTS)
-        folder = f".probe-{uuid.uuid4().hex}"
         try:
-            try:
-                won = patient._wins(folder)
-            finally:
-                patient.delete_folder(folder)
+            won = ObjectStore(self.location, attempts=_PROBE_ATTEMPTS)._wins(f".probe-{uuid.uuid4().hex}")
         except OSError as error:
             raise StoreError(f"{self.location}: {_reason(error)}") from error
         if won != [1, 1]:
@@ -107,11 +102,18 @@ class ObjectStore:
 
     def _wins(self, folder: str) -> list[int]:
         """How many of two creations, one after the other, and of several at once have won."""
-        list(self.names(folder))  # what may not list says so first
-        twice = [self.create(f"{folder}/twice", data) for data in (b"first", b"second")]
-        with ThreadPoolExecutor(_RACERS) as pool:
-            at_once = list(pool.map(lambda number: self.create(f"{folder}/at once", b"%d" % number), range(_RACERS)))
-        return [sum(twice), sum(at_once)]
+        list(self.names(folder))  # who may not list gets to know that first
+        try:
+            twice = [self.create(f"{folder}/twice", data) for data in (b"first", b"second")]
+            with ThreadPoolExecutor(_RACERS) as pool:
+                at_once = pool.map(lambda number: self.create(f"{folder}/at once", b"%d" % number), range(_RACERS))
+            won = [sum(twice), sum(at_once)]
+        except OSError:
+            with suppress(OSError):
+                self.delete_folder(folder)
+            raise
+        self.delete_folder(folder)
+        return won
 
     def _place(self, path: str) -> str:
         return f"{self._root}/{relative_path(path)}"

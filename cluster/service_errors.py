@@ -68,9 +68,9 @@ def explained(error: BaseException) -> str:
         return remedy
     if _NO_CREDENTIALS & class_names(error):
         return "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role"
-    said = " ".join(str(error).split()) or type(error).__name__
-    code = service_code(error) or (http_status(error) or "")
-    named = said if not code or str(code) in said else f"{said} ({code})"
-    if http_status(error) is None:
-        return f"can't be reached: {named}"
-    return f"the service refuses: {named}"
+    said = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
+    status = http_status(error)
+    if status is None:
+        return f"can't be reached: {said}"
+    code = service_code(error) or str(status)
+    return f"the service refuses: {said}" if code in said else f"the service refuses: {said} ({code})"

@@ -16,59 +16,8 @@ from airshower.cluster.local_store import LocalStore
 from airshower.cluster.store import StoreError, open_store
 
 
-@pytest.fixture
-def store(tmp_path):
-    return open_store(tmp_path / "not yet" / "there")
-
-
 def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
-
-
-def test_a_file_is_created_once(store, tmp_path):
-    assert store.create("a/b/c.json", b"first")
-    assert not store.create("a/b/c.json", b"second")
-    assert store.read("a/b/c.json") == b"first"
-    assert files(tmp_path) == ["not yet/there/a/b/c.json"]  # nothing of the probe, no part
-
-
-def test_a_file_is_written_and_put_again_and_again(store, tmp_path):
-    local = tmp_path / "local.mp4"
-    for data in (b"long first content", b"second"):
-        store.write("a/w.json", data)
-        assert store.read("a/w.json") == data
-        local.write_bytes(data)
-        store.put("a/p.mp4", local)
-        local.write_bytes(b"changed later")
-        assert store.read("a/p.mp4") == data
-        assert Path(store.url("a/p.mp4")).read_bytes() == data
-
-
-def test_what_is_deleted_is_gone(store):
-    for path in ("a/1", "a/b/2", "c/3"):
-        store.write(path, b"")
-    store.delete("c/3")
-    store.delete("c/3")
-    store.delete_folder("a")
-    store.delete_folder("a")
-    assert list(store.names("")) == []
-    with pytest.raises(FileNotFoundError):
-        store.read("c/3")
-
-
-def test_names_are_relative_at_any_depth(store):
-    for path in ("a/1", "a/.hidden", "a/b/c/2", "a b/3", "a2/4"):
-        store.write(path, b"")
-    assert sorted(store.names("a")) == [".hidden", "1", "b/c/2"]
-    assert sorted(store.names("")) == ["a b/3", "a/.hidden", "a/1", "a/b/c/2", "a2/4"]
-    assert list(store.names("missing")) == []
-
-
-@pytest.mark.parametrize("path", ["", "/etc/passwd", "../a", "a/../../b", "a//b", "a/", "./a"])
-def test_what_is_no_path_below_is_refused(store, path):
-    for call in (store.read, store.delete, store.delete_folder, lambda path: store.create(path, b"")):
-        with pytest.raises(ValueError, match="no path in a store"):
-            call(path)
 
 
 def test_a_store_is_sent_by_its_path(tmp_path, monkeypatch):
@@ -130,6 +79,7 @@ def test_a_writer_that_is_killed_leaves_nothing_visible(tmp_path):
     assert len(files(tmp_path / "store")) == 1  # its part
     assert list(store.names("")) == []
     assert store.create("a/b.mp4", b"whole")
+    assert list(store.names("")) == ["a/b.mp4"]
     store.delete_folder("a")
     assert files(tmp_path / "store") == []
 
