@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from airshower.cluster.service_errors import causes, class_names, http_status, service_code
+from airshower.cluster.service_errors import causes, class_names, http_status, said, service_code
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,6 @@ def retrying(
             if not is_transient(error):
                 raise
             wait_s = random.uniform(0, min(most_s, first_s * 2 ** (attempt - 1)))
-            said = " ".join(str(error).split()) or type(error).__name__
-            on_wait(f"{what}: {said}: try {attempt + 1} of {attempts} in {wait_s:.1f} s")
+            on_wait(f"{what}: {said(error)}: try {attempt + 1} of {attempts} in {wait_s:.1f} s")
             sleep(wait_s)
     return call()

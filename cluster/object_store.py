@@ -18,7 +18,7 @@ from typing import TypeVar
 from airshower.cluster import s3_pages
 from airshower.cluster.backoff import retrying
 from airshower.cluster.object_services import connect, service_of
-from airshower.cluster.service_errors import explained, service_code
+from airshower.cluster.service_errors import NO_BUCKET, explained, service_code
 from airshower.cluster.store_rules import StoreError, relative_path
 
 _TAKEN = ("PreconditionFailed", "412")  # the second where the answer has no body
@@ -163,8 +163,8 @@ class ObjectStore:
         except FileExistsError:
             raise
         except FileNotFoundError as error:
-            if service_code(error) == "NoSuchBucket":  # or a run would take all its rows for missing ones
-                raise OSError(f"{url}: {explained(error)}") from error
+            if explained(error) == NO_BUCKET:  # else a run would take all its rows for missing ones
+                raise OSError(f"{url}: {NO_BUCKET}") from error
             raise FileNotFoundError(f"{url} does not exist") from None
         except Exception as error:
             raise OSError(f"{url}: {explained(error)}") from error
@@ -172,5 +172,5 @@ class ObjectStore:
 
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "there is no such bucket: create it or correct the location"
+        return NO_BUCKET
     return explained(error.__cause__ or error)

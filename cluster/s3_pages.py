@@ -1,15 +1,24 @@
-"""Listing and deleting on S3 a page at a time: s3fs itself holds every name of a listing, or asks for each file."""
+"""Listing and deleting on S3 a page at a time: s3fs itself holds every name of a listing and asks for each file.
 
-from collections.abc import Sequence
+The file systems here are s3fs's; it is loaded when a store is opened, by fsspec."""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-from s3fs import S3FileSystem
+from fsspec import AbstractFileSystem
 
 PAGE_KEYS = 1000  # the most that S3 lists or deletes by one request
 
 
-def page(fs: S3FileSystem, folder: str, token: str | None) -> tuple[list[str], str | None]:
+class DeletionError(OSError):
+    """An object of several wasn't deleted; `response` says why, as in botocore's own errors."""
+
+    def __init__(self, refused: Mapping[str, str]) -> None:
+        super().__init__(f"{refused.get('Key')}: {refused.get('Message')}")
+        self.response = {"Error": refused}
+
+
+def page(fs: AbstractFileSystem, folder: str, token: str | None) -> tuple[list[str], str | None]:
     """Names below "bucket/key" at any depth, relative to it, and the token of the next page, None after the last."""
     bucket, _, key = folder.partition("/")
     prefix = f"{key}/" if key else ""
@@ -20,10 +29,10 @@ def page(fs: S3FileSystem, folder: str, token: str | None) -> tuple[list[str], s
     return names, answer["NextContinuationToken"] if answer.get("IsTruncated") else None
 
 
-def delete(fs: S3FileSystem, places: Sequence[str]) -> None:
-    """Deletes up to 1000 objects of one bucket, "bucket/key" each; raises the first refusal."""
+def delete(fs: AbstractFileSystem, places: Sequence[str]) -> None:
+    """Deletes up to 1000 objects of one bucket, "bucket/key" each; raises DeletionError for the first refusal."""
     bucket = places[0].partition("/")[0]
     objects = [{"Key": place.partition("/")[2]} for place in places]
     answer = fs.call_s3("delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
     for refused in answer.get("Errors", ()):
-        raise ClientError({"Error": refused}, "DeleteObjects")
+        raise DeletionError(refused)

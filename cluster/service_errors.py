@@ -4,15 +4,19 @@ fsspec loads those libraries by name and not all of them are installed, so their
 (botocore's `response`, aiohttp's `status`, Azure's `status_code`, Google's `code`) and by the names of their classes.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"}
+NO_BUCKET = "there is no such bucket: create it or correct the location"
 _EXPLAINED = {
-    "NoSuchBucket": "there is no such bucket: create it or correct the location",
+    "NoSuchBucket": NO_BUCKET,
+    "ContainerNotFound": NO_BUCKET,
     "InvalidAccessKeyId": "the service doesn't know the access key: check AWS_ACCESS_KEY_ID or the profile",
     "SignatureDoesNotMatch": "the secret key doesn't fit the access key: check AWS_SECRET_ACCESS_KEY or the profile",
     "ExpiredToken": "the credentials have expired: renew them",
     "InvalidToken": "the session token isn't valid: renew the credentials",
+    "AuthenticationFailed": "the service doesn't accept the account's key: check it and this machine's clock",
     "AccessDenied": "access is denied: allow these credentials to list the bucket and to read, write and delete in it",
     "RequestTimeTooSkewed": "this machine's clock and the service's are too far apart: set the clock (NTP)",
     "PermanentRedirect": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
@@ -38,7 +42,15 @@ def service_code(error: BaseException) -> str:
         response = getattr(cause, "response", None)
         if isinstance(response, Mapping):
             return str(response.get("Error", {}).get("Code", ""))
+        if code := getattr(cause, "error_code", None):  # Azure's
+            return str(getattr(code, "value", code))
     return ""
+
+
+def said(error: BaseException) -> str:
+    """An error's own words in one line, without what follows a URL's path: that may be a signature."""
+    words = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
+    return re.sub(r"(https?://[^\s?\"]*)\?[^\s\"]*", r"\1", words)
 
 
 def http_status(error: BaseException) -> int | None:
@@ -68,9 +80,5 @@ def explained(error: BaseException) -> str:
         return remedy
     if _NO_CREDENTIALS & class_names(error):
         return "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role"
-    said = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
-    status = http_status(error)
-    if status is None:
-        return f"can't be reached: {said}"
-    code = service_code(error) or str(status)
-    return f"the service refuses: {said}" if code in said else f"the service refuses: {said} ({code})"
+    answer = service_code(error) or http_status(error)
+    return f"the service refuses ({answer}): {said(error)}" if answer else f"can't be reached: {said(error)}"

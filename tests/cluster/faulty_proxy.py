@@ -1,8 +1,4 @@
-"""A proxy on this machine before an S3 server: it passes requests on, and goes wrong as it is told to.
-
-It also makes of an answering server one that may be relied on: moto looks whether an object exists and stores it
-later, in threads, while only one PUT at a time passes here.
-"""
+"""A proxy on this machine before an S3 server: it passes requests on, and goes wrong as it is told to."""
 
 import http.client
 import re
@@ -24,6 +20,7 @@ class Fault:
     status: int
     code: str = ""
     passed_on: bool = False  # whether the server gets the request, so that only its answer is lost
+    body: str = ""  # of the answer, if not the one of an error
 
 
 class FaultyProxy(ThreadingHTTPServer):
@@ -39,7 +36,6 @@ class FaultyProxy(ThreadingHTTPServer):
         self.requests: list[tuple[str, str]] = []
         self.ignores_conditions = False
         self.names_conditions = True
-        self.one_put = threading.Lock()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that give up are no news."""
@@ -59,8 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if fault is not None:
-            text = f"<Error><Code>{fault.code}</Code><Message>by order</Message></Error>" if fault.code else ""
-            status, headers, answer = fault.status, {"Content-Type": "application/xml"}, text.encode()
+            error = f"<Error><Code>{fault.code}</Code><Message>by order</Message></Error>" if fault.code else ""
+            status, headers, answer = fault.status, {"Content-Type": "application/xml"}, (fault.body or error).encode()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -83,13 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.ignores_conditions:
             headers.pop("If-None-Match", None)
         connection = http.client.HTTPConnection(self.server.upstream, timeout=30)
-        if self.command == "PUT":
-            with self.server.one_put:
-                connection.request(self.command, self.path, body, headers)
-                response = connection.getresponse()
-        else:
-            connection.request(self.command, self.path, body, headers)
-            response = connection.getresponse()
+        connection.request(self.command, self.path, body, headers)
+        response = connection.getresponse()
         answer = response.read()
         connection.close()
         if not self.server.names_conditions:

@@ -45,7 +45,7 @@ def test_of_many_writers_one_wins(service):
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(503, "SlowDown"), (500, "InternalError"), (503, ""), (400, "RequestTimeout"), (429, "TooMany"), (DROPPED, "")],
+    [(503, "SlowDown"), (500, ""), (400, "RequestTimeout"), (DROPPED, "")],
 )
 def test_a_service_that_stumbles_is_asked_again(service, tmp_path, caplog, status, code):
     store = open_store(RUN)
@@ -85,7 +85,7 @@ def test_writers_that_meet_are_asked_to_come_again(service, code):
 def test_a_service_that_is_down_ends_as_a_transient_error(service):
     store = open_store(RUN, probe=False)
     service.faults = [Fault("PUT", 503, "SlowDown")] * 10
-    with pytest.raises(OSError, match=f"{RUN}/a: the service refuses: by order") as error:
+    with pytest.raises(OSError, match=rf"{RUN}/a: the service refuses \(SlowDown\): ") as error:
         store.create("a", b"1")
     assert len(service.faults) == 4
     assert is_transient(error.value)
@@ -106,18 +106,16 @@ def test_a_service_without_conditional_writes_is_refused(service, bucket):
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "said"),
+    ("method", "status", "code", "said"),
     [
-        (403, "InvalidAccessKeyId", "check AWS_ACCESS_KEY_ID"),
-        (403, "SignatureDoesNotMatch", "check AWS_SECRET_ACCESS_KEY"),
-        (403, "AccessDenied", "allow these credentials to list the bucket"),
-        (403, "RequestTimeTooSkewed", "set the clock"),
-        (400, "ExpiredToken", "renew them"),
-        (501, "NotImplemented", "knows no conditional writes"),
-        (400, "KeyTooLongError", r"the service refuses: by order \(KeyTooLongError\)"),
+        ("GET", 403, "InvalidAccessKeyId", "check AWS_ACCESS_KEY_ID"),
+        ("GET", 403, "SignatureDoesNotMatch", "check AWS_SECRET_ACCESS_KEY"),
+        ("PUT", 403, "AccessDenied", "allow these credentials to list the bucket"),
+        ("GET", 403, "RequestTimeTooSkewed", "set the clock"),
+        ("PUT", 501, "NotImplemented", "knows no conditional writes"),
+        ("PUT", 400, "KeyTooLongError", r"the service refuses \(KeyTooLongError\): "),
     ],
 )
-@pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_a_refusal_is_one_line_with_a_remedy_at_once(service, method, status, code, said):
     service.faults = [Fault(method, status, code)] * 3
     with pytest.raises(StoreError, match=said) as refused:
@@ -182,14 +180,11 @@ def test_folders_of_many_pages(service, monkeypatch):
     assert list(store.names("")) == []
 
 
-def test_an_object_that_cant_be_deleted_is_named(service, monkeypatch):
+def test_an_object_that_cant_be_deleted_is_named(service):
     store = open_store(RUN, probe=False)
     store.write("a/1", b"")
-    refused = {"Errors": [{"Code": "AccessDenied", "Key": "run/a/1", "Message": "by order"}]}
-    call_s3 = store._fs.call_s3
-    monkeypatch.setattr(
-        store._fs, "call_s3", lambda name, **what: refused if name == "delete_objects" else call_s3(name, **what)
-    )
+    refused = "<Error><Key>run/a/1</Key><Code>AccessDenied</Code><Message>by order</Message></Error>"
+    service.faults = [Fault("POST", 200, body=f"<DeleteResult>{refused}</DeleteResult>")]
     with pytest.raises(OSError, match=f"{RUN}/a: access is denied"):
         store.delete_folder("a")
 
