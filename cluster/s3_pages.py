@@ -1,6 +1,7 @@
 """Listing and deleting on S3 a page at a time: s3fs itself holds every name of a listing and asks for each file.
 
-The file systems here are s3fs's; it is loaded when a store is opened, by fsspec."""
+The file systems here are s3fs's; it is loaded when a store is opened, by fsspec.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
