@@ -4,6 +4,8 @@ Ray is told not to connect by itself: a thread that outlives its cluster must fa
 tests that follow. What a trained model can do is not tested with this one: that is for `airshower evaluate`.
 """
 
+import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -100,18 +102,25 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     pytest.importorskip("flask", reason="moto[server] of the dev group is not installed")
     import boto3
     import s3fs
-    from moto.server import ThreadedMotoServer
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    # one request at a time: moto looks whether an object exists and stores it later, so that two could create it
+    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     s3fs.S3FileSystem.clear_instance_cache()
+    # moto keeps its buckets for as long as the process lives
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
     client = boto3.client("s3")
     client.create_bucket(Bucket="drives")
     yield client
     s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+    server.shutdown()
+    server.server_close()
+    thread.join()
