@@ -36,6 +36,7 @@ from airshower.models.precision import compute_type
 from airshower.models.room import Room, loading
 from airshower.models.siglip import StyleEncoder
 from airshower.models.transfer import TransferModel
+from airshower.models.weights import files_sha256
 
 Progress = Callable[[float], None]
 
@@ -164,7 +165,7 @@ class Replica:
                 "family": self._preset.family,
                 "network": network,
                 "weights": self._source.weights or "shipped",
-                "sha256": self._parts.sha256(network),
+                "sha256": files_sha256(self._parts.files(network)),
                 "ema": self._source.load_ema,
                 "offload": list(self._offload),
             }

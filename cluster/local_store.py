@@ -59,6 +59,9 @@ class LocalStore:
     def url(self, path: str) -> str:
         return self._place(path)
 
+    def local_path(self, path: str) -> Path:
+        return Path(self._place(path) if path else self._root)
+
     def probe(self) -> None:
         """Raises StoreError unless files can be written here and the second one to create a file fails."""
         name = f".{uuid.uuid4().hex}{_PART}"

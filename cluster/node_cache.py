@@ -30,7 +30,6 @@ from fsspec.core import url_to_fs
 from airshower.cluster import storage
 from airshower.cluster.user_cache import user_cache_folder
 
-_VERSIONS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "mtime", "created")
 _BLOCK_BYTES = 16 << 20
 _PARALLEL_FILES = 4
 _TOLD_EVERY_S = 5.0
@@ -85,6 +84,14 @@ def local_copy(location: str, *, sha256: str | None = None, say: Say = _log.info
     return folder if is_folder else folder / next(iter(copies))
 
 
+def remote_version(location: str) -> str:
+    """What a store says of all files below a URL, as a hash; nothing is fetched. Raises OSError."""
+    with storage.as_os_error(location):
+        files, _ = _remote_files(location)
+    named = "\n".join(f"{name} {file.version}" for name, file in sorted(files.items()))
+    return hashlib.sha256(named.encode()).hexdigest()
+
+
 def _remote_files(url: str) -> tuple[dict[str, _RemoteFile], bool]:
     """The files below a URL by relative name, and whether it is a folder's."""
     fs, place = url_to_fs(url)
@@ -110,9 +117,7 @@ def _remote_files(url: str) -> tuple[dict[str, _RemoteFile], bool]:
 
 def _described(fs: AbstractFileSystem, place: str, url: str) -> _RemoteFile:
     info: Mapping[str, Any] = fs.info(place)
-    size = info.get("size")
-    stated = next((f"{field} {info[field]}" for field in _VERSIONS if info.get(field)), "")
-    return _RemoteFile(url=url, place=place, fs=fs, size_bytes=size, version=f"{stated} {size}")
+    return _RemoteFile(url=url, place=place, fs=fs, size_bytes=info.get("size"), version=storage.stated_version(info))
 
 
 def _fetched(files: list[_RemoteFile], folder: Path, say: Say) -> list[Path]:

@@ -85,6 +85,9 @@ class ObjectStore:
         while some := [f"{place}/{name}" for name in islice(names, s3_pages.PAGE_KEYS)]:
             self._ask(folder, partial(s3_pages.delete, self._fs, some))
 
+    def local_path(self, path: str) -> None:
+        return None
+
     def url(self, path: str) -> str:
         return f"{self.location.rstrip('/')}/{relative_path(path)}"
 

@@ -9,12 +9,14 @@ import glob
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 import fsspec
 from fsspec.core import url_to_fs
+
+_VERSIONS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "mtime", "created")
 
 
 def is_url(path: str) -> bool:
@@ -82,6 +84,12 @@ def size_bytes(path: str) -> int:
     return size
 
 
+def stated_version(info: Mapping[str, Any]) -> str:
+    """What a store says of a file's content (ETag, checksum or else a time) and its size; a change shows in it."""
+    stated = next((f"{field} {info[field]}" for field in _VERSIONS if info.get(field)), "")
+    return f"{stated} {info.get('size')}"
+
+
 def list_files(folder: str) -> list[str]:
     """The files of a folder, sorted, as full paths; its subfolders are not entered. Raises OSError."""
     if not is_url(folder):
@@ -92,6 +100,17 @@ def list_files(folder: str) -> list[str]:
         # an object store lists a folder's own marker among its files
         files = [entry["name"] for entry in fs.ls(place, detail=True) if entry["type"] == "file"]
         return sorted(fs.unstrip_protocol(name) for name in files if name.rstrip("/") != place.rstrip("/"))
+
+
+def list_folders(folder: str) -> list[str]:
+    """The folders in a folder, sorted, as full paths; theirs are not entered. Raises OSError."""
+    if not is_url(folder):
+        with as_os_error(folder), os.scandir(folder) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir())
+    with as_os_error(folder):
+        fs, place = url_to_fs(folder)
+        found = [entry["name"] for entry in fs.ls(place, detail=True) if entry["type"] == "directory"]
+        return sorted(fs.unstrip_protocol(name) for name in found)
 
 
 def list_matching(pattern: str) -> list[str]:

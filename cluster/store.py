@@ -55,6 +55,9 @@ class Store(Protocol):
     def url(self, path: str) -> str:
         """What a reader opens, by fsspec or as a local path."""
 
+    def local_path(self, path: str) -> Path | None:
+        """Where the file or folder is on this machine's file system; None where it isn't. "" is the location."""
+
 
 def open_store(location: str | Path, *, probe: bool = True) -> Store:
     """The store at a local path or URL; raises StoreError where several writers couldn't rely on it.

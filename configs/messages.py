@@ -18,6 +18,7 @@ class RowError:
     stage: str
     type: str
     message: str
+    transient: bool = False  # a network or storage that may be well again: no fault of the row
 
     def __str__(self) -> str:
         return self.message
@@ -107,6 +108,7 @@ class Row:
     spec: AnySpec | None
     model: str = ""  # name of its preset
     prompt: str = ""
+    key: str = ""  # what it depends on, as a hash; rows outside a run have none
     error: RowError | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
     prepared: PreparedClip | PreparedViews | None = None
@@ -117,7 +119,8 @@ class Row:
         default_factory=dict
     )  # kind (video, control_edge, mask_edge, input, record): path in the run folder
 
-    def failed(self, stage: str, error: BaseException) -> "Row":
+    def failed(self, stage: str, error: BaseException, *, transient: bool = False) -> "Row":
         """This row with the error as data and no payload."""
-        message = RowError(stage=stage, type=type(error).__name__, message=" ".join(str(error).split()))
+        said = " ".join(str(error).split())
+        message = RowError(stage=stage, type=type(error).__name__, message=said, transient=transient)
         return replace(self, error=message, prepared=None, text=None, negative_text=None, generated=None)

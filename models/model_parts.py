@@ -4,7 +4,7 @@ A model has an autoencoder, a text encoder and one or more networks; `network_of
 parts reads nothing yet: every part is loaded by whoever needs it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -82,8 +82,10 @@ class ModelParts(Protocol):
         """The encoder of style images; raises WeightsError for a model without."""
         ...
 
-    def sha256(self, name: str) -> str:
-        """Over all files that a row of this network depends on."""
+    def files(self, name: str) -> Mapping[str, Path]:
+        """By name, the weight files that a row of this network depends on; a text encoder known by name isn't among
+        them.
+        """
         ...
 
 

@@ -21,7 +21,7 @@ from airshower.models.reason1 import Reason1
 from airshower.models.siglip import StyleEncoder
 from airshower.models.t5 import T5
 from airshower.models.text_projection import Projection, text_projection
-from airshower.models.weights import WeightsError, download_hint, files_sha256
+from airshower.models.weights import WeightsError, download_hint
 
 SEVERAL_CONTROLS = "several-controls"
 WEIGHT_SUFFIXES = (".pt", ".pth", ".safetensors")
@@ -98,13 +98,13 @@ class PublishedParts:
             raise WeightsError("this model takes no style image: remove it from the row")
         return StyleEncoder.load(self._part(self._weights.style_encoder), device, dtype)
 
-    def sha256(self, name: str) -> str:
-        """Over the files of the network and of the autoencoder; the text encoder is known by its name."""
+    def files(self, name: str) -> dict[str, Path]:
+        """Those of the network and of the autoencoder; the text encoder is known by its name."""
         networks = (
             list(self._single.values()) if name == SEVERAL_CONTROLS else [self._part(self._weights.networks[name])]
         )
         files = [file for part in (*networks, self._part(self._weights.autoencoder)) for file in _files(part)]
-        return files_sha256({file.relative_to(self._folder).as_posix(): file for file in files})
+        return {file.relative_to(self._folder).as_posix(): file for file in files}
 
     def _checkpoint(self, name: str) -> Checkpoint:
         if name == SEVERAL_CONTROLS:

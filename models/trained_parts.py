@@ -11,7 +11,7 @@ from airshower.models.dit.transformer import Transformer
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text import WordEncoder
 from airshower.models.text_projection import Projection
-from airshower.models.weights import WeightsError, files_sha256, load_text_projection, load_transformer, read_config
+from airshower.models.weights import WeightsError, load_text_projection, load_transformer, read_config
 
 _NETWORK = "transformer"
 _TEXT_ENCODER = "text_encoder"
@@ -78,8 +78,8 @@ class TrainedParts:
         """There is none."""
         raise WeightsError(f"{self._named}: models trained here take no style image: remove it from the row")
 
-    def sha256(self, name: str) -> str:
-        """Over all weight files."""
+    def files(self, name: str) -> dict[str, Path]:
+        """All weight files."""
         parts = (self._folder / _NETWORK, self._folder / "text_encoder", self._autoencoder)
         files = [file for part in parts for file in part.rglob("*.safetensors")]
-        return files_sha256({f"{file.parent.name}/{file.name}": file for file in files})
+        return {f"{file.parent.name}/{file.name}": file for file in files}

@@ -20,9 +20,10 @@ class Working:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """A run's first event: how many rows there are, rows that already failed in reading included."""
+    """A run's first event: how many rows there are to make, rows that already failed in reading included."""
 
-    rows: int
+    rows: int  # to make
+    kept: int = 0  # made by earlier runs
     stages: tuple[str, ...] = STAGES  # those that some row goes through
 
 

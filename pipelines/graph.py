@@ -28,7 +28,6 @@ from airshower.pipelines.stages import (
     row_table,
     write_stage,
 )
-from airshower.pipelines.write import write_row
 
 if TYPE_CHECKING:
     from airshower.pipelines.annotate import AnnotatorLike
@@ -45,22 +44,25 @@ class GraphParts:
     load_annotator: "Callable[[], AnnotatorLike]"
     load_text_encoder: Callable[[Warn], TextEncoderLike]
     load_replica: Callable[[], ReplicaLike]
-    write: Callable[[Row], Row]
 
 
-def parts_of(source: ModelSource, device: str, folder: str) -> GraphParts:
-    """The real parts for a model, writing into `folder`."""
+def parts_of(source: ModelSource, device: str) -> GraphParts:
+    """The real parts for a model."""
     return GraphParts(
         prepare=_prepare,
         load_annotator=partial(_load_annotator, source, device),
         load_text_encoder=partial(_load_text_encoder, source, source.preset.text_device(device)),
         load_replica=partial(_load_replica, source, device),
-        write=partial(write_row, folder=folder),
     )
 
 
-def build_graph(rows: Sequence[Row], parts: GraphParts, pools: Pools, reporter: Reporter) -> Dataset:
-    """The lazy graph over rows without error; it yields one pickled ManifestEntry per row, in order of completion."""
+def build_graph(
+    rows: Sequence[Row], parts: GraphParts, write: Callable[[Row], Row], pools: Pools, reporter: Reporter
+) -> Dataset:
+    """The lazy graph over rows without error; it yields one pickled ManifestEntry per row, in order of completion.
+
+    `write` makes a generated row last and adds its `outputs`.
+    """
     one_row: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
     prepared = ray.data.from_arrow([row_table(row) for row in rows]).map_batches(
         partial(prepare_stage, prepare=parts.prepare, reporter=reporter),
@@ -94,7 +96,7 @@ def build_graph(rows: Sequence[Row], parts: GraphParts, pools: Pools, reporter: 
         **one_row,
     )
     return generated.map_batches(
-        partial(write_stage, write=parts.write, reporter=reporter),
+        partial(write_stage, write=write, reporter=reporter),
         compute=TaskPoolStrategy(size=pools.tasks),
         num_cpus=WRITE_CPUS,
         **one_row,

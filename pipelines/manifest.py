@@ -1,20 +1,19 @@
 """The run's manifest: one Parquet row per clip, whether it worked or not.
 
 The file is rewritten whole and atomically, so a reader always finds a complete table, also while the run goes on.
-It is made for reading runs of up to some 100 000 clips; it is not a commit log and nothing resumes from it.
+It is made for reading, for runs of up to some 100 000 clips; what is made and what is not, the ledger says.
 """
 
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airshower.cluster.store import Store
 from airshower.configs.messages import Row, RowError
 from airshower.pipelines.events import STAGES
-from airshower.pipelines.write import OutputError, final_file
 
 MANIFEST_NAME = "manifest.parquet"
 
@@ -23,6 +22,7 @@ SCHEMA = pa.schema(
         ("index", pa.int64()),
         ("name", pa.string()),
         ("status", pa.string()),  # done | failed
+        ("key", pa.string()),  # in the ledger; none for a row that could not be read
         ("source", pa.string()),
         ("prompt", pa.string()),
         ("video", pa.string()),  # path in the run folder; of an image where the clip is one frame
@@ -47,11 +47,12 @@ class ManifestEntry:
 
     index: int
     name: str
+    key: str
     source: str
     prompt: str
     error: RowError | None = None
-    video: str | None = None
-    record: str | None = None
+    outputs: dict[str, str] = field(default_factory=dict)  # kind: path in the run folder
+    made_as: str = ""  # the name in its files' names: a row may be called otherwise by now
     frames: int | None = None
     fps: float | None = None
     height: int | None = None
@@ -59,25 +60,44 @@ class ManifestEntry:
     chunks: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
 
+    @property
+    def video(self) -> str | None:
+        """The clip's path in the run folder."""
+        return self.outputs.get("video")
+
 
 def entry_of(row: Row) -> ManifestEntry:
     """The entry of a finished row: written, or with an error."""
     entry = ManifestEntry(
-        index=row.index, name=row.name, source=row.source, prompt=row.prompt, error=row.error, seconds=row.seconds
+        index=row.index,
+        name=row.name,
+        key=row.key,
+        source=row.source,
+        prompt=row.prompt,
+        error=row.error,
+        made_as=row.name,
+        seconds=row.seconds,
     )
     if row.error is not None or row.generated is None or row.prepared is None:
         return entry
     clip = row.generated.frames
-    made = {"frames": row.prepared.frames, "height": clip.height, "width": clip.width, "chunks": row.generated.chunks}
-    paths = {"video": row.outputs["video"], "record": row.outputs["record"]}
-    return ManifestEntry(**{**vars(entry), **made, **paths, "fps": row.prepared.fps})
+    return replace(
+        entry,
+        outputs=row.outputs,
+        frames=row.prepared.frames,
+        fps=row.prepared.fps,
+        height=clip.height,
+        width=clip.width,
+        chunks=row.generated.chunks,
+    )
 
 
 class Manifest:
-    """Collects entries and keeps the file in `folder` up to date."""
+    """Collects entries and keeps the file in the run folder up to date."""
 
-    def __init__(self, folder: str, *, flush_interval_s: float = 5.0) -> None:
-        self.path = str(Path(folder) / MANIFEST_NAME)
+    def __init__(self, store: Store, *, flush_interval_s: float = 5.0) -> None:
+        self.path = store.url(MANIFEST_NAME)
+        self._store = store
         self._entries: dict[int, ManifestEntry] = {}
         self._flush_interval_s = flush_interval_s
         self._flushed_s = time.monotonic()
@@ -87,7 +107,7 @@ class Manifest:
         self._entries[entry.index] = entry
         if time.monotonic() - self._flushed_s >= self._flush_interval_s:
             self._flushed_s = time.monotonic()
-            with suppress(OutputError):  # a full disk may have room again; the write at the end tells
+            with suppress(OSError):  # a full disk may have room again; the write at the end tells
                 self.write()
 
     def __contains__(self, index: object) -> bool:
@@ -102,17 +122,21 @@ class Manifest:
         return len(self._entries)
 
     def write(self) -> None:
-        """Replaces the file by a table of all entries, sorted by index; raises OutputError."""
+        """Replaces the file by a table of all entries, sorted by index; raises OSError."""
         columns = [_columns(entry) for _, entry in sorted(self._entries.items())]
-        with final_file(Path(self.path)) as part:
-            pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), part)
+        table = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), table)
+        self._store.write(MANIFEST_NAME, table.getvalue().to_pybytes())
 
 
 def _columns(entry: ManifestEntry) -> dict[str, object]:
     values = asdict(entry)
-    error, seconds = values.pop("error") or {}, values.pop("seconds")
+    error, seconds, outputs = values.pop("error") or {}, values.pop("seconds"), values.pop("outputs")
     return {
         **values,
+        "key": entry.key or None,
+        "video": outputs.get("video"),
+        "record": outputs.get("record"),
         "status": "failed" if error else "done",
         **{f"error_{key}": error.get(key) for key in ("stage", "type", "message")},
         "seconds_total": sum(seconds.values()),

@@ -1,9 +1,9 @@
 """The stages of batch generation as Ray Data sees them: one pickled row in, one pickled row out, never an exception.
 
-An error is data: a stage that fails puts it into the row, and later stages pass such rows through. Two faults are no
-row's data: a replica whose GPU context is broken ends its process, so that Ray restarts it and retries the row, and a
-row that ended its worker several times is failed instead of tried again. No stage keeps a payload longer than
-it is needed.
+An error is data: a stage that fails puts it into the row, and later stages pass such rows through; one that may pass
+by itself, of a network or of storage, is waited out for a while first. Two faults are no row's data: a replica whose
+GPU context is broken ends its process, so that Ray restarts it and retries the row, and a row that ended its worker
+several times is failed instead of tried again. No stage keeps a payload longer than it is needed.
 """
 
 import logging
@@ -12,12 +12,14 @@ import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pyarrow as pa
 
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.row_texts import row_texts
+from airshower.cluster.backoff import is_transient, retrying
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.events import StageFinished
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from airshower.pipelines.annotate import AnnotatorLike
 
 MAX_ATTEMPTS = 3
+_TRIES = 4  # of work that a network or storage refuses
 _LOAD_ATTEMPTS = 5
 _LOAD_RETRY_S = 2.0
 
@@ -165,12 +168,12 @@ def isolated(stage: str, row: Row, work: Callable[[Row], Row], reporter: Reporte
                 f"{row.name}: {stage} ended its worker process {MAX_ATTEMPTS} times (out of memory, or a crash in a "
                 "native library): try a smaller resolution or fewer frames, and see Ray's worker logs"
             )
-        done = work(row)
+        done = retrying(partial(work, row), f"{row.name} in {stage}", attempts=_TRIES, on_wait=reporter.warn)
     except Exception as error:  # noqa: BLE001 -- whatever a row raises is its data; raising would end the whole run
         if is_device_fault(error):
             _log.error("replica is broken and ends its process: %s", error)
             os._exit(1)  # Ray restarts the actor and retries the row; an exception would count as the row's fault
-        done = row.failed(stage, error)
+        done = row.failed(stage, error, transient=is_transient(error))
     seconds = time.perf_counter() - begun_s
     if done.error is None:
         reporter.report(StageFinished(index=row.index, name=row.name, stage=stage, seconds=seconds))

@@ -2,9 +2,9 @@
 
 A clip of one frame is an image: it and what is shown of its inputs are written as NAME.jpg instead of NAME.mp4.
 
-Assumes that the run folder is a local path, reachable from every node that writes. Files grow under hidden names
-beside their final ones, so a worker that dies leaves nothing half-written under a final name, and writing a row again
-replaces its files by the same ones. Deliberately no URLs: a run is copied to object storage when it is done.
+Assumes a local folder; what makes the files of a batch count, wherever they go from there, is
+`airshower.pipelines.ledger.commit_row`. Files grow under hidden names beside their final ones, so a worker that dies
+leaves nothing half-written under a final name, and writing a row again replaces its files by the same ones.
 """
 
 import hashlib
@@ -29,7 +29,6 @@ from airshower.pipelines.media import jpeg, write_video
 from airshower.pipelines.shown_clip import Videos, clip_videos
 from airshower.pipelines.shown_views import views_videos
 
-_UNFINISHED = ".*.part"  # what `write_video` and `final_file` write to before they rename
 _REMEDY = "free space there, move what is in the way or give another --output"
 _RECORDED_PACKAGES = ("torch", "ray", "diffusers", "transformers")
 
@@ -39,11 +38,9 @@ class OutputError(ValueError):
 
 
 def open_run_folder(output: str) -> str:
-    """The absolute path of the run folder, created and writable; raises OutputError."""
+    """The absolute path of a local folder, created and writable; raises OutputError."""
     if "://" in output:
-        raise OutputError(
-            f"output {output!r} is a URL: runs are written to local folders: give a folder, copy it afterwards"
-        )
+        raise OutputError(f"output {output!r} is a URL: this needs a local folder: give one, copy it afterwards")
     folder = Path(output).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,14 +52,8 @@ def open_run_folder(output: str) -> str:
     return str(folder)
 
 
-def sweep_run_folder(folder: str) -> None:
-    """Removes what workers that died left unfinished."""
-    for unfinished in Path(folder).glob(_UNFINISHED):
-        unfinished.unlink(missing_ok=True)
-
-
 def write_row(row: Row, folder: str) -> Row:
-    """Writes NAME.mp4 or NAME.jpg, the shown inputs and NAME.json into the run folder; adds `outputs`, paths in it.
+    """Writes NAME.mp4 or NAME.jpg, the shown inputs and NAME.json into the folder; adds `outputs`, paths in it.
 
     Raises OSError or OutputError, with path and remedy, when a file can't be written, ValueError when the row was not
     generated.

@@ -18,6 +18,7 @@ from airshower.platform.commands.data import data_app
 from airshower.platform.commands.evaluate import evaluate
 from airshower.platform.commands.generate import generate
 from airshower.platform.commands.memory import memory
+from airshower.platform.commands.runs import runs_app
 from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
 from airshower.platform.commands.train import train
@@ -54,6 +55,7 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("serve")(serve)
 app.command("memory")(memory)
+app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
 app.add_typer(spec_app, name="spec")
 app.add_typer(checkpoint_app, name="checkpoint")

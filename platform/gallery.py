@@ -6,6 +6,7 @@ records alone: it never opens a video and never changes a run's other files.
 """
 
 import json
+import posixpath
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -154,7 +155,8 @@ def _tiles(entry: Mapping[str, Any], record: Mapping[str, Any], spec: Mapping[st
     """Input, controls in their published order, each followed by its mask if it was found by words, then the output."""
     if entry["status"] != "done":
         return ()
-    outputs = dict(record.get("outputs") or {})
+    folder = posixpath.dirname(entry.get("record") or "")
+    outputs = {kind: posixpath.join(folder, file) for kind, file in (record.get("outputs") or {}).items()}
     if entry.get("video"):
         outputs["video"] = outputs.get("grid", entry["video"])
     tiles = []

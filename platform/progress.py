@@ -236,7 +236,8 @@ def _told(event: Event, progress: RunProgress) -> str | None:
     """The line that an event deserves for itself, if any."""
     match event:
         case RunStarted():
-            return f"{event.rows} clip{'s' if event.rows != 1 else ''} to make"
+            kept = f", {event.kept} made before" if event.kept else ""
+            return f"{event.rows} clip{'s' if event.rows != 1 else ''} to make{kept}"
         case PoolsStarted():
             return progress.state
         case Working():

@@ -50,7 +50,7 @@ def generate(
         typer.Option(
             "--output",
             "-o",
-            metavar="DIR",
+            metavar="DIR|URL",
             help="Run folder, created if missing; default: the rows' output_dir",
             show_default=False,
             rich_help_panel=_PANEL,
@@ -121,12 +121,20 @@ def generate(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Rows that failed in earlier runs, too", rich_help_panel=_PANEL),
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="All rows again; earlier clips stay, but no longer count", rich_help_panel=_PANEL),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks", rich_help_panel=_PANEL)
     ] = False,
     **clip: Any,  # noqa: ANN401 - one value per clip flag
 ) -> None:
-    """Generate a clip for every row.
+    """Generate a clip for every row that the run folder doesn't have yet.
 
     The run folder gets NAME.mp4 (NAME.jpg for a clip of one frame), its input and controls and NAME.json per row, and
     manifest.parquet and index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows
@@ -161,6 +169,9 @@ def generate(
         device=device,
         address=address,
         verbose=verbose,
+        retry_failed=retry_failed,
+        fresh=fresh,
+        command=("airshower", *sys.argv[1:]),
     )
     progress = RunProgress()
     try:
@@ -183,9 +194,14 @@ def generate(
 def summary_text(summary: "RunSummary", gallery: str) -> str:
     """What is said at the end of a run: counts, speed, failures and where to look."""
     per_min = 60 * summary.done / summary.wall_s if summary.wall_s > 0 else 0.0
-    lines = [f"{summary.done} done, {summary.failed} failed in {clock_words(summary.wall_s)} ({per_min:.1f} clips/min)"]
+    kept = f"{summary.kept} made before, " if summary.kept else ""
+    lines = [
+        f"{kept}{summary.done} done, {summary.failed} failed in {clock_words(summary.wall_s)} ({per_min:.1f} clips/min)"
+    ]
     lines += [f"  failed {failure_line(failure)}" for failure in summary.failures[:_SHOWN_FAILURES]]
     more = len(summary.failures) - _SHOWN_FAILURES
     if more > 0:
         lines.append(f"  and {more} more in {os.path.basename(summary.manifest)}")
+    if summary.not_retried:
+        lines.append(f"  {summary.not_retried} of them failed in earlier runs: --retry-failed tries them again")
     return "\n".join([*lines, f"gallery   {gallery}", f"manifest  {summary.manifest}"])

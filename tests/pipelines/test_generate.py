@@ -23,10 +23,9 @@ from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowErro
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
-from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFinished
+from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFinished, Warned
 from airshower.pipelines.generate import GenerateSettings, RunError, generate
 from airshower.pipelines.graph import GraphParts
-from airshower.pipelines.write import write_row
 
 pytestmark = pytest.mark.cluster
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files
@@ -91,8 +90,12 @@ class FaultyReplica:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if spec.name.startswith("raising"):
             raise RuntimeError("CUDA out of memory")
-        frames = pack_frames(255 - unpack_frames(prepared.controls["edge"]))
-        return GeneratedClip(frames=frames, model={"name": "inverter"}, chunks=1, seconds={"denoise_s": 0.5})
+        frames = 255 - unpack_frames(prepared.controls["edge"])
+        if spec.name.startswith("unwritable"):
+            frames = frames[:0]  # no video has no frame
+        return GeneratedClip(
+            frames=pack_frames(frames), model={"name": "inverter"}, chunks=1, seconds={"denoise_s": 0.5}
+        )
 
     def remember(self, name: str) -> bool:
         with (self.folder / f"{name}.begun").open("a") as file:
@@ -104,7 +107,7 @@ def rows_named(*names: str) -> list[Row]:
     rows = []
     for index, name in enumerate(names):
         prompt = f"prompt {index % 3}"
-        spec = ClipSpec(name=name, prompt=prompt, video_path="in.mp4", edge=EdgeSpec(), seed=index)
+        spec = ClipSpec(name=name, prompt=prompt, video_path=__file__, edge=EdgeSpec(), seed=index)
         rows.append(Row(index=index, name=name, source="s.json", spec=spec.resolved(tiny_transfer()), prompt=prompt))
     return rows
 
@@ -113,22 +116,21 @@ def not_needed():
     raise RuntimeError("annotators were loaded, and no row needs them")
 
 
-def stand_ins(memory: Path, device: str, folder: str) -> GraphParts:
+def stand_ins(memory: Path, device: str) -> GraphParts:
     return GraphParts(
         prepare=prepare,
         load_annotator=not_needed,
         load_text_encoder=partial(CountingEncoder, memory / "prompts.txt"),
         load_replica=partial(FaultyReplica, memory),
-        write=partial(write_row, folder=folder),
     )
 
 
 def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     output = tmp_path / "run"
-    rows = rows_named("a", "unreadable", "killer", "raising", "broken", "blocked", "b", "c", "d", "e")
+    rows = rows_named("a", "unreadable", "killer", "raising", "broken", "unwritable", "b", "c", "d", "e")
     rejected = RowError(stage="read", type="InputError", message="seed: too large")
     rows.append(Row(index=len(rows), name="typo", source="s.json", spec=None, error=rejected))
-    (output / "blocked.mp4").mkdir(parents=True)  # where the video should go
+    (output / "b.mp4").mkdir(parents=True)  # where its link should go
     events = []
 
     summary = generate(rows, str(output), SETTINGS, events.append, parts=partial(stand_ins, tmp_path))
@@ -140,12 +142,13 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
         "typo": "read",
         "unreadable": "prepare",
         "raising": "generate",
-        "blocked": "write",
+        "unwritable": "write",
     }
-    assert failed["unreadable"].message == "in.mp4: no such file"
-    assert str(output / "blocked.mp4") in failed["blocked"].message
+    assert failed["unreadable"].message == f"{__file__}: no such file"
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert ["b is made, but not under its name" in warning for warning in warnings] == [True]
     assert (summary.done, summary.failed) == (7, 4)
-    assert [failure.name for failure in summary.failures] == ["unreadable", "raising", "blocked", "typo"]
+    assert [failure.name for failure in summary.failures] == ["unreadable", "raising", "unwritable", "typo"]
 
     assert isinstance(events[0], RunStarted)
     assert events[0].rows == len(rows)
@@ -159,7 +162,8 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     assert table["name"].to_pylist() == [row.name for row in rows]
     by_name = {line["name"]: line for line in table.to_pylist()}
     assert by_name["killer"]["status"] == "done"
-    assert (by_name["killer"]["frames"], by_name["killer"]["fps"], by_name["killer"]["video"]) == (5, 10, "killer.mp4")
+    assert (by_name["killer"]["frames"], by_name["killer"]["fps"]) == (5, 10)
+    assert (output / "killer.mp4").resolve() == (output / by_name["killer"]["video"]).resolve()
     assert by_name["killer"]["seconds_generate"] > 0
     assert by_name["killer"]["seconds_annotate"] is None
     assert by_name["raising"]["error_type"] == "RuntimeError"
@@ -180,8 +184,8 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_line(tmp_path):
     def load():
         raise ValueError("weights/x: no such folder:\ngive one that holds a whole model")
 
-    def parts(device: str, folder: str) -> GraphParts:
-        return replace(stand_ins(tmp_path, device, folder), load_replica=load)
+    def parts(device: str) -> GraphParts:
+        return replace(stand_ins(tmp_path, device), load_replica=load)
 
     rows = rows_named("a", "b", "c")
     with pytest.raises(RunError, match=r"^replica: weights/x: no such folder: give one that holds a whole model$"):

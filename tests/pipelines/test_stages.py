@@ -1,6 +1,7 @@
 """Stages without Ray: what becomes of a row, of its errors and of the process."""
 
 import multiprocessing
+import os
 from dataclasses import replace
 
 import pytest
@@ -49,6 +50,38 @@ def test_an_exception_becomes_a_small_error_row_with_one_line(row):
     assert failed.seconds["prepare"] == 1.0
     assert failed.seconds["write"] > 0
     assert isolated("next", failed, fail, NOBODY) is failed
+
+
+def test_trouble_of_a_network_is_waited_out_and_said_or_at_last_no_fault_of_the_row(row):
+    tries = []
+
+    def reset_twice(row):
+        tries.append(row.name)
+        if len(tries) <= 2:
+            raise ConnectionResetError("connection reset by peer")
+        return row
+
+    warnings = Told()
+    assert isolated("write", row, reset_twice, warnings).error is None
+    assert len(warnings.messages) == 2
+    assert f"{row.name} in write: connection reset by peer: try 2 of 4 in" in warnings.messages[0]
+
+    def refused(row):
+        raise TimeoutError("no answer")
+
+    assert isolated("write", row, refused, Told()).error.transient
+    assert not isolated("write", row, lambda row: os.stat("/nowhere"), NOBODY).error.transient
+
+
+class Told(Reporter):
+    """Keeps what the user would be warned of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.messages.append(message)
 
 
 def test_work_adds_its_result_and_its_time(row):

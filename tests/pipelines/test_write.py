@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airshower.cluster.packing import pack_frames
+from airshower.cluster.store import open_store
 from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowError
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
@@ -129,7 +130,7 @@ def test_a_row_may_ask_for_its_inputs_beside_the_output_and_for_the_inputs_size(
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [("s3://bucket/run", "local folders"), ("{file}", "File exists"), ("{file}/run", "Not a directory")],
+    [("s3://bucket/run", "local folder"), ("{file}", "File exists"), ("{file}/run", "Not a directory")],
 )
 def test_a_run_folder_that_cannot_be_used_is_one_line(tmp_path, output, message):
     file = tmp_path / "file"
@@ -140,15 +141,19 @@ def test_a_run_folder_that_cannot_be_used_is_one_line(tmp_path, output, message)
 
 
 def test_the_manifest_is_whole_and_sorted_at_every_moment(tmp_path):
-    manifest = Manifest(str(tmp_path), flush_interval_s=0)
+    manifest = Manifest(open_store(tmp_path, probe=False), flush_interval_s=0)
+    made = {"index": 0, "name": "a", "key": "k", "source": "a.json", "prompt": "rain"}
     error = RowError(stage="text", type="ValueError", message="no words")
-    manifest.add(ManifestEntry(index=1, name="b", source="b.json", prompt="", error=error, seconds={"prepare": 2.0}))
-    manifest.add(ManifestEntry(index=0, name="a", source="a.json", prompt="rain", video="a.mp4", frames=5))
-    manifest.add(ManifestEntry(index=0, name="a", source="a.json", prompt="rain", video="a.mp4", frames=5))
+    failed = {"index": 1, "name": "b", "key": "", "source": "b.json", "prompt": "", "error": error}
+    manifest.add(ManifestEntry(**failed, seconds={"prepare": 2.0}))
+    for _ in range(2):
+        manifest.add(ManifestEntry(**made, outputs={"video": "data/a-1/a.mp4"}, frames=5))
     table = pq.read_table(manifest.path)
     assert table["name"].to_pylist() == ["a", "b"]
     assert table["status"].to_pylist() == ["done", "failed"]
     assert table["error_stage"].to_pylist() == [None, "text"]
+    assert table["video"].to_pylist() == ["data/a-1/a.mp4", None]
+    assert table["key"].to_pylist() == ["k", None]
     assert table["seconds_total"].to_pylist() == [0.0, 2.0]
     assert {f"seconds_{stage}" for stage in STAGES} <= set(table.column_names)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.parquet"]

@@ -123,13 +123,15 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
 
 
 def make_image_run(folder: Path) -> Path:
-    """A run of one image with its input and a control."""
-    folder.mkdir()
+    """A run of one image with its input and a control, its files where a run puts them."""
+    made = folder / "data" / "still-1"
+    made.mkdir(parents=True)
     outputs = {kind: path.replace("mp4", "jpg").format("still") for kind, path in OUTPUTS.items()}
     for path in outputs.values():
-        cv2.imwrite(str(folder / path), np.full((48, 64, 3), 90, np.uint8))
-    write_record(folder, "still", outputs)
-    entry = {"index": 0, "name": "still", "status": "done", "video": "still.jpg", "record": "still.json"}
+        cv2.imwrite(str(made / path), np.full((48, 64, 3), 90, np.uint8))
+    write_record(made, "still", outputs)
+    paths = {"video": "data/still-1/still.jpg", "record": "data/still-1/still.json"}
+    entry = {"index": 0, "name": "still", "status": "done", **paths}
     shape = {"frames": 1, "fps": 24.0, "height": 48, "width": 64, "chunks": 1}
     pq.write_table(pa.Table.from_pylist([entry | shape], schema=SCHEMA), folder / "manifest.parquet")
     return folder
@@ -138,7 +140,7 @@ def make_image_run(folder: Path) -> Path:
 def test_a_clip_of_one_frame_is_shown_as_an_image(tmp_path):
     page = Page(Path(write_gallery(str(make_image_run(tmp_path / "run")))).read_text())
     images = [given["src"] for tag, given in page.tags if tag == "img"]
-    assert images == ["still_input.jpg", "still_control_edge.jpg", "still.jpg"]
+    assert images == [f"data/still-1/still{end}.jpg" for end in ("_input", "_control_edge", "")]
     assert not [tag for tag, given in page.tags if tag == "video" or given.get("class") == "transport"]
     assert re.search(r"frames\s*1, an image", page.text)
 
@@ -248,7 +250,7 @@ def test_a_browser_plays_every_video_in_step_from_a_moved_folder(tab, tmp_path):
 def test_a_browser_shows_images_and_says_which_are_gone(tab, tmp_path):
     folder = make_image_run(tmp_path / "run")
     write_gallery(str(folder))
-    (folder / "still_input.jpg").unlink()
+    (folder / "data" / "still-1" / "still_input.jpg").unlink()
     tab.open(f"{folder.as_uri()}/index.html")
     tab.wait_for("[...document.images].every((image) => image.complete)")
     assert tab.value("[...document.images].map((image) => image.naturalWidth)") == [0, 64, 64]

@@ -1,0 +1,62 @@
+"""What the ledger of a run keeps on disk: which rows are made, and which failed.
+
+Readers trust these records alone: a file that no commit names is not part of a run. `format` is the ledger's, so
+another version's records are refused where the ledger is opened, not here.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+LEDGER_FORMAT = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OutputFile(_Record):
+    """One file of a clip as it was written."""
+
+    size_bytes: int
+    sha256: str
+
+
+class Commit(_Record):
+    """A row that is made: the first commit of a key counts, and names all its files."""
+
+    key: str
+    name: str  # of the row when it was made
+    run: str  # id of the run that made it
+    nonce: str  # of the attempt that made it
+    folder: str  # of its files, from the run folder
+    files: dict[str, OutputFile]  # by path in `folder`
+    outputs: dict[str, str]  # kind (video, control_edge, input, record): path in `folder`
+    frames: int
+    fps: float
+    height: int
+    width: int
+    chunks: int
+    seconds: dict[str, float]  # by stage
+    node: str  # name of the machine that wrote it
+
+
+class Failure(_Record):
+    """One attempt at a row that failed; a later commit of the key outweighs it."""
+
+    key: str
+    name: str
+    run: str
+    attempt: int  # 1, 2, ... of the key
+    stage: str
+    type: str
+    message: str
+
+
+class RunRecord(_Record):
+    """One run of a command into the folder."""
+
+    run: str
+    begun: str  # UTC, ISO 8601
+    command: tuple[str, ...]  # what was typed, program included; empty for a run from Python
+    working_directory: str
+    rows: int
+    version: str  # of Airshower

@@ -1,0 +1,44 @@
+"""Rows with their keys, as a run begins: every input is looked at once, however many rows name it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from airshower.cluster.content_identity import ContentIdentities
+from airshower.configs.messages import Row
+from airshower.configs.model_source import ModelSource
+from airshower.pipelines.ledger.keys import nth_key, row_key
+
+_READERS = 16  # threads; they wait for storage
+
+
+def with_keys(rows: Sequence[Row], source: ModelSource, *, salt: str) -> list[Row]:
+    """The rows with keys; those with an error, or whose inputs or weights can't be read, have an error and none.
+
+    Rows that are equal are numbered, so that all of them are made. Raises WeightsError where there are no weights.
+    """
+    from airshower.actors.weights_identity import WeightsIdentities  # loads torch
+
+    if all(row.spec is None for row in rows):
+        return list(rows)
+    contents = ContentIdentities()
+    weights = WeightsIdentities(source, contents)
+
+    def keyed(row: Row) -> Row:
+        if row.error is not None or row.spec is None:
+            return row
+        try:
+            key = row_key(row, content=contents.of, weights=weights.of(row.spec), salt=salt)
+        except (OSError, ValueError) as error:
+            return row.failed("read", type(error)(f"{row.source} ({row.name}): {error}"))
+        return replace(row, key=key)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = list(pool.map(keyed, rows))
+    seen: Counter[str] = Counter()
+    numbered = []
+    for row in found:
+        seen[row.key] += 1
+        numbered.append(replace(row, key=nth_key(row.key, seen[row.key])) if row.key else row)
+    return numbered

@@ -1,0 +1,56 @@
+"""The key of a row: what its clip depends on, as a hash.
+
+Rows with one key give one clip, on any machine and in any run. Its name, its place in a manifest and the folders that
+its inputs lie in don't count, their content does; so a row that is moved or renamed is not made again, and one whose
+input changes is. The number and kind of GPUs don't count either, though they may move a value by a level of 255.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from airshower.configs.mathematics import MATHEMATICS
+from airshower.configs.messages import Row
+from airshower.configs.row_formats import AnySpec
+
+_NOT_OF_THE_CLIP = ("name", "output_dir", "prompt", "prompt_path")  # the prompt counts as text, wherever it is from
+
+
+def row_key(row: Row, *, content: Callable[[str], str], weights: str, salt: str = "") -> str:
+    """The key of a row with a spec, 64 hexadecimal digits.
+
+    `content` says what a file holds, `weights` which ones make the row. `salt` sets the keys of a fresh start apart
+    from earlier ones.
+    """
+    if row.spec is None:
+        raise ValueError(f"row {row.name}: has no spec, so it has no key")
+    what = {
+        "mathematics": MATHEMATICS,
+        "model": row.model,
+        "weights": weights,
+        "prompt": row.prompt,
+        "spec": _canonical(row.spec, content),
+        "salt": salt,
+    }
+    return _sha256(json.dumps(what, sort_keys=True, separators=(",", ":")))
+
+
+def nth_key(key: str, number: int) -> str:
+    """The key of the nth of several equal rows: 1 is the first."""
+    return key if number == 1 else _sha256(f"{key} {number}")
+
+
+def _canonical(spec: AnySpec, content: Callable[[str], str]) -> dict[str, Any]:
+    """The spec's settings, with the content of its files in place of their paths."""
+    fields = spec.model_dump(mode="json")
+    for name, path in spec.files().items():
+        owner, dot, key = name.rpartition(".")
+        (fields[owner] if dot else fields)[key] = content(path)
+    for name in _NOT_OF_THE_CLIP:
+        fields.pop(name, None)
+    return fields
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

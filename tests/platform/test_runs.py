@@ -1,0 +1,105 @@
+"""`airshower runs`, on ledgers written as runs write them."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from airshower.cluster.store import open_store
+from airshower.configs.records import Commit, Failure, OutputFile, RunRecord
+from airshower.pipelines.ledger.ledger import Ledger
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    ledger = Ledger(open_store(tmp_path / "run"))
+    ledger.require()
+    command = ("airshower", "generate", "rows.jsonl", "--output", str(tmp_path / "run"), "--fresh")
+    ledger.begin_run(
+        RunRecord(
+            run="1",
+            begun="2026-01-01T00:00:00+00:00",
+            command=command,
+            working_directory=str(tmp_path),
+            rows=3,
+            version="0",
+        )
+    )
+    clip = tmp_path / "run" / "data" / "a-1" / "a.mp4"
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(b"clip")
+    ledger.commit(commit("aa" * 32))
+    for attempt in (1, 1):
+        ledger.fail(failure("bb" * 32, attempt))
+    ledger.fail(failure("aa" * 32, 1))
+    (tmp_path / "run" / "data" / "c-2").mkdir()
+    (tmp_path / "run" / "data" / "c-2" / "c.mp4").write_bytes(b"cut sho")
+    return tmp_path / "run"
+
+
+def commit(key: str) -> Commit:
+    digest = hashlib.sha256(b"clip").hexdigest()
+    return Commit(
+        key=key,
+        name="a",
+        run="1",
+        nonce="1",
+        folder="data/a-1",
+        files={"a.mp4": OutputFile(size_bytes=4, sha256=digest)},
+        outputs={"video": "a.mp4"},
+        frames=1,
+        fps=1,
+        height=2,
+        width=2,
+        chunks=1,
+        seconds={},
+        node="here",
+    )
+
+
+def failure(key: str, attempt: int) -> Failure:
+    return Failure(
+        key=key, name="b", run="1", attempt=attempt, stage="prepare", type="ValueError", message="b.mp4: no such file"
+    )
+
+
+def test_runs_are_listed_and_shown_with_their_failures_by_cause(run, call):
+    code, out, _ = call("runs", "list", str(run.parent))
+    assert code == 0
+    assert re.search(r"run +│ 1 +│ 1 +│ 1 +│ 2026-01-01", out)
+    code, out, _ = call("runs", "show", str(run), "--failed", "--verify")
+    assert code == 0
+    assert "1 rows made, 1 failed" in out
+    assert "failed b in prepare, attempt 2: b.mp4: no such file" in out
+    assert "all files of 1 rows are as committed" in out
+
+
+def test_a_file_that_is_not_as_it_was_committed_is_found(run, call):
+    (run / "data" / "a-1" / "a.mp4").write_bytes(b"else")
+    code, out, _ = call("runs", "show", str(run), "--verify")
+    assert code == 1
+    assert "a.mp4 has other content than was committed" in out
+
+
+def test_cleaning_removes_what_no_commit_names(run, call):
+    assert "would remove" in call("runs", "clean", str(run), "--dry-run")[1]
+    assert (run / "data" / "c-2").exists()
+    call("runs", "clean", str(run))
+    assert not (run / "data" / "c-2").exists()
+    assert (run / "data" / "a-1" / "a.mp4").exists()
+
+
+def test_retry_runs_the_last_command_for_what_failed(run, call):
+    code, _, errors = call("runs", "retry", str(run))
+    assert code == 2  # rows.jsonl is gone
+    assert f"airshower generate rows.jsonl --output {run} --retry-failed" in errors
+    assert "--fresh" not in errors
+
+
+def test_a_folder_without_a_ledger_and_one_of_another_version_are_one_line(run, tmp_path, call):
+    assert "no ledger here" in call("runs", "show", str(tmp_path))[2]
+    (run / "ledger" / "ledger.json").write_text('{"format": 99}')
+    code, _, errors = call("runs", "show", str(run))
+    assert code == 2
+    assert "its ledger has format 99, this version of Airshower writes format 1" in errors
