@@ -15,16 +15,24 @@ from torch.distributed import ProcessGroup
 
 from airshower.configs.gang_layout import GangLayout
 from airshower.models.mesh import WHOLE_FRAMES, Tokens
+from airshower.models.mesh_mover import GroupGatherer
 
 
 class ProcessMesh:
     """The ranks of one gang, seen from one of them."""
 
     def __init__(
-        self, layout: GangLayout, everyone: ProcessGroup, tokens: ProcessGroup, guidance: ProcessGroup | None
+        self,
+        layout: GangLayout,
+        device: torch.device,
+        *,
+        everyone: ProcessGroup,
+        tokens: ProcessGroup,
+        guidance: ProcessGroup | None,
     ) -> None:
         """`tokens` are the ranks of this one's guidance group, `guidance` this one and its partner in the other."""
         self.layout = layout
+        self.device = device
         self.rank = everyone.rank()
         self._everyone, self._tokens, self._guidance = everyone, tokens, guidance
 
@@ -45,6 +53,10 @@ class ProcessMesh:
         own = negative() if self._guidance.rank() else positive()
         first, second = _exchange([own, own], [own.shape, own.shape], self._guidance)
         return first, second
+
+    def gatherer(self) -> GroupGatherer:
+        """For a network whose weights are spread over all ranks."""
+        return GroupGatherer(self._everyone, self.device)
 
     def agree(self, stop: bool) -> bool:
         """Over host memory: a GPU that is at work isn't waited for."""
@@ -118,7 +130,8 @@ def join_gang(
     tokens = [dist.new_group([group * size + number for number in range(size)]) for group in groups]
     pairs = [dist.new_group([number, size + number]) for number in range(size)] if len(groups) > 1 else None
     everyone = dist.new_group()
-    return ProcessMesh(layout, everyone, tokens[rank // size], None if pairs is None else pairs[rank % size])
+    guidance = None if pairs is None else pairs[rank % size]
+    return ProcessMesh(layout, device, everyone=everyone, tokens=tokens[rank // size], guidance=guidance)
 
 
 def leave_gang() -> None:

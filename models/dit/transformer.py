@@ -22,7 +22,7 @@ from airshower.models.dit.rope import rope_table
 from airshower.models.dit.views import Cameras
 from airshower.models.host_weights import Mover
 from airshower.models.mesh import ONE_DEVICE, Mesh, Tokens
-from airshower.models.streamed_layers import StreamedLayers
+from airshower.models.streamed_layers import stream_from_host
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Transformer(nn.Module):
 
     def offload(self, mover: Mover) -> None:
         """The weights of all blocks wait in host memory from now on; the rest is on the mover's device."""
-        StreamedLayers(self, self.all_blocks(), mover, staying=BESIDE_FORWARD)
+        stream_from_host(self, self.all_blocks(), mover, staying=BESIDE_FORWARD)
 
     def all_blocks(self) -> list[nn.Module]:
         """Of the base and of all branches."""

@@ -2,18 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
 from airshower.configs.networks_2b import ROBOT_NEIGHBOURS
 from airshower.configs.spec import CONTROLS
+from airshower.models.checkpoints.load import build_sharded, read_checkpoint
 from airshower.models.denoise import SamplerSettings, denoise
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.dit.views import Cameras
-from airshower.models.mesh import ONE_DEVICE, Mesh
+from airshower.models.host_weights import CpuMover, Wait
+from airshower.models.mesh import ONE_DEVICE, Mesh, StoppedByAnotherRankError
+from airshower.models.mesh_groups import ProcessMesh
 from airshower.models.sampling import ChunkConditions, GuidedRegion
+from airshower.models.sharded_weights import Gatherer
 from tests.models.checkpoints.small import CONFIG, random_network
 
 FLOW = SamplerSettings(sampler="flow", seed=3, steps=3, shift=5.0, guidance=3.0)
@@ -123,5 +129,67 @@ def latents(net: Transformer, case: Case, mesh: Mesh = ONE_DEVICE, on_step: Call
     return denoise(net, conditions, case.settings, region=region, on_step=on_step, mesh=mesh)
 
 
-def latents_on_rank(mesh: Mesh, name: str) -> Tensor:
+# What ranks are asked to do.
+
+
+def made(mesh: ProcessMesh, name: str) -> np.ndarray:
     return latents(network(CASES[name]), CASES[name], mesh).numpy()
+
+
+def made_at(mesh: ProcessMesh, name: str, grid: tuple[int, int, int]) -> np.ndarray:
+    return latents(network(CASES[name]), replace(CASES[name], grid=grid), mesh).numpy()
+
+
+def made_with_offloaded_weights(mesh: ProcessMesh, name: str) -> np.ndarray:
+    net = network(CASES[name])
+    net.offload(CpuMover())
+    return latents(net, CASES[name], mesh).numpy()
+
+
+def made_with_sharded_weights(mesh: ProcessMesh, name: str, file: Path) -> tuple[np.ndarray, int, int]:
+    """Also how many bytes of packed weights this rank has, and how many there are."""
+    gatherer = CountingGatherer(mesh.gatherer())
+    checkpoint = replace(read_checkpoint(file), config=CASES[name].config)  # controls have names there
+    net = build_sharded(checkpoint, gatherer, torch.float32)
+    result = latents(net, CASES[name], mesh).numpy()
+    assert np.array_equal(latents(net, CASES[name], mesh).numpy(), result)
+    own_bytes = sum(gatherer.parts.values())
+    visiting = [weight for block in net.all_blocks() for weight in block.parameters() if weight.is_meta]
+    return result, own_bytes, sum(weight.nbytes for weight in visiting)
+
+
+class CountingGatherer:
+    """Remembers the parts that were gathered; what no part has filled is not a number."""
+
+    def __init__(self, gatherer: Gatherer) -> None:
+        self.device, self.rank, self.ranks = gatherer.device, gatherer.rank, gatherer.ranks
+        self.parts: dict[int, int] = {}
+        self._gatherer = gatherer
+
+    def place(self, size_bytes: int) -> Tensor:
+        return self._gatherer.place(size_bytes).fill_(255)
+
+    def start(self, place: Tensor, source: Tensor) -> Wait:
+        self.parts[source.data_ptr()] = source.nbytes
+        return self._gatherer.start(place, source)
+
+
+class CancelledError(Exception):
+    """By whoever asked for the clip."""
+
+
+def stopped_by_one(mesh: ProcessMesh, name: str, stopping: int) -> tuple[str, list[int], np.ndarray]:
+    """What is raised where one rank's callback raises, the steps that were told until then, and the next clip."""
+    told: list[int] = []
+
+    def on_step(step: int) -> None:
+        told.append(step)
+        if mesh.rank == stopping and step == 2:
+            raise CancelledError
+
+    net, case = network(CASES[name]), CASES[name]
+    try:
+        latents(net, case, mesh, on_step)
+    except (CancelledError, StoppedByAnotherRankError) as error:
+        return type(error).__name__, told, latents(net, case, mesh).numpy()
+    raise AssertionError("nothing was raised")
