@@ -12,6 +12,7 @@ class GangLayout:
 
     token_ranks: int = 1
     guidance_groups: int = 1
+    spreads_weights: bool = False  # every rank has one part of the weights, for networks that don't fit one GPU
 
     def __post_init__(self) -> None:
         if self.token_ranks < 1 or self.guidance_groups not in (1, 2):
@@ -19,6 +20,8 @@ class GangLayout:
                 f"a gang of {self.guidance_groups} x {self.token_ranks} ranks: guidance takes 1 or 2 groups, and each "
                 "has 1 or more ranks"
             )
+        if self.spreads_weights and self.ranks == 1:
+            raise ValueError("one rank has nobody to spread its weights over: leave that out, or use more ranks")
 
     @property
     def ranks(self) -> int:
