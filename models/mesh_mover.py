@@ -7,6 +7,9 @@ from torch.distributed import ProcessGroup
 
 from airshower.models.host_weights import Wait
 
+# The second is the first's name before PyTorch 2.13.
+_all_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)
+
 
 class GroupGatherer:
     """Gathers parts into places.
@@ -24,5 +27,5 @@ class GroupGatherer:
         return torch.empty(size_bytes, dtype=torch.uint8, device=self.device)
 
     def start(self, place: Tensor, source: Tensor) -> Wait:
-        work = dist.all_gather_into_tensor(place, source, group=self._group, async_op=True)
+        work = _all_gather(place, source, group=self._group, async_op=True)
         return lambda: work.wait()
