@@ -11,6 +11,7 @@ from torch import Tensor
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
 from airshower.configs.networks_2b import ROBOT_NEIGHBOURS
 from airshower.configs.spec import CONTROLS
+from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import build_sharded, read_checkpoint
 from airshower.models.denoise import SamplerSettings, denoise
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
@@ -20,7 +21,9 @@ from airshower.models.mesh import ONE_DEVICE, Mesh, StoppedByAnotherRankError
 from airshower.models.mesh_groups import ProcessMesh
 from airshower.models.sampling import ChunkConditions, GuidedRegion
 from airshower.models.sharded_weights import Gatherer
+from airshower.models.transfer import ChunkInputs, TransferModel
 from tests.models.checkpoints.small import CONFIG, random_network
+from tests.small_published import AUTOENCODER
 
 FLOW = SamplerSettings(sampler="flow", seed=3, steps=3, shift=5.0, guidance=3.0)
 ONE_CONTROL = replace(CONFIG, heads=4, blocks=3)
@@ -156,6 +159,28 @@ def made_with_sharded_weights(mesh: ProcessMesh, name: str, file: Path) -> tuple
     own_bytes = sum(gatherer.parts.values())
     visiting = [weight for block in net.all_blocks() for weight in block.parameters() if weight.is_meta]
     return result, own_bytes, sum(weight.nbytes for weight in visiting)
+
+
+def video(mesh: Mesh) -> np.ndarray:
+    """From frames to a video, (1, 3, F, H, W), by a model with two controls of which one counts in the left half."""
+    random = np.random.default_rng(0)
+
+    def frames(count: int) -> np.ndarray:
+        return random.integers(0, 255, (count, 32, 48, 3), np.uint8)
+
+    left = np.zeros((5, 32, 48, 3), np.uint8)
+    left[:, :, :24] = 255
+    inputs = ChunkInputs(
+        controls={"edge": frames(5), "vis": frames(5)},
+        weights={"edge": 0.6, "vis": 1.0},
+        masks={"edge": left},
+        given=frames(1),
+        text_MC=random.random((6, CONFIG.text_channels), np.float32),
+        negative_text_MC=random.random((6, CONFIG.text_channels), np.float32),
+    )
+    autoencoder = VideoAutoencoder.load_published(AUTOENCODER, torch.device("cpu"), torch.float32)
+    model = TransferModel(network(CASES["two controls"]), autoencoder, torch.device("cpu"), mesh)
+    return model.decode(model.denoise(model.encode(inputs), FLOW)).numpy()
 
 
 class CountingGatherer:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from airshower.configs.gang_layout import ALONE, GangLayout
+from airshower.models.mesh import ONE_DEVICE
 from tests.models import mesh_cases
 from tests.models.checkpoints.small import published
 from tests.models.mesh_cases import CASES, latents, network
@@ -55,6 +56,14 @@ def test_a_gang_makes_the_clip_of_one_device(ranks, layout, name):
 
 
 @pytest.mark.parametrize("layout", ["2x2", "P=2"])
+def test_a_model_makes_the_same_video_from_frames(ranks, layout):
+    with torch.inference_mode():
+        wanted = mesh_cases.video(ONE_DEVICE)
+    for made in ranks.run(LAYOUTS[layout], mesh_cases.video):
+        assert np.abs(made - wanted).max() <= MOST_OFF * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("layout", ["2x2", "P=2"])
 def test_weights_may_be_elsewhere(ranks, layout, tmp_path):
     name, file = "four controls with weight maps", tmp_path / "network.pt"
     torch.save(published(network(CASES[name])), file)
@@ -89,6 +98,8 @@ def test_a_layout_suits_the_network_and_the_clip():
         GUIDED_FOUR.check(16, guided=False)
     with pytest.raises(ValueError, match="a gang of 3 x 1 ranks: guidance takes 1 or 2 groups"):
         GangLayout(guidance_groups=3)
+    with pytest.raises(ValueError, match="one rank has nobody to spread its weights over"):
+        GangLayout(spreads_weights=True)
     ALONE.check(16, guided=False)
 
 
