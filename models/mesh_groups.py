@@ -7,6 +7,7 @@ them ends them together.
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 import torch
 import torch.distributed as dist
@@ -115,7 +116,7 @@ def join_gang(
     `tcp://host:port` of rank 0. A process is in one gang at a time. A rank that doesn't come, or doesn't answer
     later, is an error on the others after the timeout.
     """
-    on_gpu = device.type == "cuda"
+    on_gpu, timeout = device.type == "cuda", timedelta(seconds=timeout_s)
     if on_gpu:
         torch.cuda.set_device(device)  # where NCCL works
     dist.init_process_group(
@@ -123,15 +124,14 @@ def join_gang(
         init_method=rendezvous,
         rank=rank,
         world_size=layout.ranks,
-        timeout=timedelta(seconds=timeout_s),
+        timeout=timeout,
     )
+    group = partial(dist.new_group, timeout=timeout)  # every rank takes part in the making of every group
     groups, size = range(layout.guidance_groups), layout.token_ranks
-    # every rank takes part in the making of every group
-    tokens = [dist.new_group([group * size + number for number in range(size)]) for group in groups]
-    pairs = [dist.new_group([number, size + number]) for number in range(size)] if len(groups) > 1 else None
-    everyone = dist.new_group()
+    tokens = [group([number * size + token_rank for token_rank in range(size)]) for number in groups]
+    pairs = [group([token_rank, size + token_rank]) for token_rank in range(size)] if len(groups) > 1 else None
     guidance = None if pairs is None else pairs[rank % size]
-    return ProcessMesh(layout, device, everyone=everyone, tokens=tokens[rank // size], guidance=guidance)
+    return ProcessMesh(layout, device, everyone=group(), tokens=tokens[rank // size], guidance=guidance)
 
 
 def leave_gang() -> None:
