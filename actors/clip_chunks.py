@@ -12,6 +12,7 @@ from airshower.configs.messages import PackedFrames, PreparedClip
 from airshower.configs.presets import ModelPreset
 from airshower.configs.spec import ClipSpec
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length, plan_chunks
+from airshower.models.denoise import SamplerSettings
 from airshower.models.pixels import to_frames
 from airshower.models.transfer import ChunkInputs, GuidedInput, TransferModel
 
@@ -54,16 +55,15 @@ def make_clip(
             conditions = model.encode(inputs)
             region = None if inputs.guided is None else model.guided_region(inputs.guided)
         with time("denoise_s"):
-            latents = model.denoise(
-                conditions,
-                region=region,
+            sampling = SamplerSettings(
                 sampler=preset.sampler,
                 seed=chunk.seed,
                 steps=settings.steps,
                 shift=preset.shift,
                 guidance=settings.guidance,
-                on_step=partial(on_step, number, len(chunks)),
             )
+            told = partial(on_step, number, len(chunks))
+            latents = model.denoise(conditions, sampling, region=region, on_step=told)
         with time("decode_s"):
             video = model.decode(latents)
             frames = np.concatenate((frames, to_frames(video)[chunk.overlap :]))

@@ -17,6 +17,7 @@ from airshower.configs.messages import PreparedViews
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.presets import ModelPreset
 from airshower.models.chunks import Chunk, chunk_length, pad_by_reversal, padded_length
+from airshower.models.denoise import SamplerSettings
 from airshower.models.multiview import MultiviewModel, ViewsInputs
 
 
@@ -47,15 +48,15 @@ def make_views(
         with time("encode_s"):
             conditions = model.encode(clip.chunk(chunk, made))
         with time("denoise_s"):
-            latents = model.denoise(
-                conditions,
+            sampling = SamplerSettings(
                 sampler=preset.sampler,
                 seed=chunk.seed,
                 steps=settings.steps,
                 shift=preset.shift,
                 guidance=settings.guidance,
-                on_step=partial(on_step, number, len(chunks)),
             )
+            told = partial(on_step, number, len(chunks))
+            latents = model.denoise(conditions, sampling, on_step=told)
         with time("decode_s"):
             shown, made = model.decode(latents, len(prepared.cameras), cut=spec.exact_reference)
             frames = np.concatenate((frames, shown[:, chunk.overlap :]), axis=1)

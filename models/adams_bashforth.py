@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from airshower.models.dit.transformer import Context, Transformer
-from airshower.models.sampling import ChunkConditions
+from airshower.models.mesh import ONE_DEVICE, Mesh, tell_step
+from airshower.models.sampling import ChunkConditions, guided
 
 SIGMA_MAX, SIGMA_MIN, RHO = 200.0, 0.01, 7.0
 GIVEN_SIGMA = 1e-4  # noise level at which given frames are shown to the network
@@ -35,7 +36,14 @@ def loss_weight(sigma: float) -> float:
     return (1 + sigma) ** 2 / sigma**2
 
 
-def guided_x0(net: Transformer, x_BCTYX: Tensor, sigma: float, conditions: ChunkConditions, guidance: float) -> Tensor:
+def guided_x0(
+    net: Transformer,
+    x_BCTYX: Tensor,
+    sigma: float,
+    conditions: ChunkConditions,
+    guidance: float,
+    mesh: Mesh = ONE_DEVICE,
+) -> Tensor:
     """c + g (c - u) of the x0 predictions, given frames in their place; float64 in and out."""
     t = flow_time(sigma)
     shown = replace(conditions, given_timestep=flow_time(GIVEN_SIGMA))
@@ -43,13 +51,10 @@ def guided_x0(net: Transformer, x_BCTYX: Tensor, sigma: float, conditions: Chunk
     timesteps = shown.timesteps(t)
 
     def x0(context: Context) -> Tensor:
-        predicted = net(model_input, timesteps, context, shown.given_mask_B1TYX, shown.controls).float()
+        predicted = net(model_input, timesteps, context, shown.given_mask_B1TYX, shown.controls, mesh=mesh).float()
         return shown.with_given((1 - t) * x_BCTYX - t * predicted)
 
-    conditional = x0(conditions.context)
-    if guidance == 0:
-        return conditional
-    return conditional + guidance * (conditional - x0(conditions.negative_context))
+    return guided(x0, conditions, guidance, mesh)
 
 
 class AdamsBashforth:
@@ -87,12 +92,12 @@ def sample_predict2(
     conditions: ChunkConditions,
     guidance: float,
     on_step: Callable[[int], None] | None = None,
+    mesh: Mesh = ONE_DEVICE,
 ) -> Tensor:
     """From standard normal noise to latents (B, C, T, Y, X), float32: one evaluation more than there are steps."""
     solver = AdamsBashforth(sigmas)
     x = noise_BCTYX.double() * sigmas[0]
     for step in range(len(sigmas) - 1):
-        x = solver.step(x, guided_x0(net, x, sigmas[step], conditions, guidance))
-        if on_step is not None:
-            on_step(step + 1)
-    return guided_x0(net, x, sigmas[-1], conditions, guidance).to(torch.float32)
+        x = solver.step(x, guided_x0(net, x, sigmas[step], conditions, guidance, mesh))
+        tell_step(on_step, step + 1, mesh)
+    return guided_x0(net, x, sigmas[-1], conditions, guidance, mesh).to(torch.float32)

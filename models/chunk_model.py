@@ -1,4 +1,4 @@
-"""What models of one camera and of several share: a transformer and an autoencoder on a device, and the samplers."""
+"""What models of one camera and of several share: a transformer and an autoencoder, and what a chunk starts from."""
 
 from collections.abc import Callable
 
@@ -6,51 +6,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airshower.configs.presets import Sampler
-from airshower.models.adams_bashforth import edm_sigmas, sample_predict2
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.chunks import TEMPORAL_FACTOR, latent_frames
-from airshower.models.distilled import distilled_angles, sample_distilled
+from airshower.models.denoise import SamplerSettings, denoise
 from airshower.models.dit.transformer import Transformer
+from airshower.models.mesh import ONE_DEVICE, Mesh
 from airshower.models.pixels import to_tensor
-from airshower.models.sampling import ChunkConditions, GuidedRegion, sample
-from airshower.models.unipc import flow_schedule, noise
+from airshower.models.sampling import ChunkConditions, GuidedRegion
 
 
 class ChunkModel:
-    """Holds one transformer and one autoencoder on a device."""
+    """Holds one transformer and one autoencoder on a device, which may be the first rank of a mesh."""
 
-    def __init__(self, net: Transformer, autoencoder: VideoAutoencoder, device: torch.device) -> None:
+    def __init__(
+        self, net: Transformer, autoencoder: VideoAutoencoder, device: torch.device, mesh: Mesh = ONE_DEVICE
+    ) -> None:
         self.net = net
         self.autoencoder = autoencoder
         self.device = device
+        self.mesh = mesh
 
     def denoise(
         self,
         conditions: ChunkConditions,
+        settings: SamplerSettings,
         *,
         region: GuidedRegion | None = None,
-        sampler: Sampler,
-        seed: int,
-        steps: int,
-        shift: float,
-        guidance: float,
         on_step: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Latents of the chunk. The noise is one draw for all cameras, however many GPUs there are.
-
-        Raises ValueError for a guided region with a sampler that has no use for it.
-        """
-        if region is not None and sampler != "flow":
-            raise ValueError(f"guided generation works with the flow sampler, not with {sampler}")
-        start = noise(seed, tuple(conditions.given_BCTYX.shape)).to(self.device)
-        if sampler == "distilled":
-            latents = sample_distilled(self.net, start, distilled_angles(steps), conditions, on_step)
-        elif sampler == "predict2":
-            latents = sample_predict2(self.net, start, edm_sigmas(steps), conditions, guidance, on_step)
-        else:
-            schedule = flow_schedule(steps, shift)
-            latents = sample(self.net, start, schedule, conditions, guidance, region=region, on_step=on_step)
+        """Latents of the chunk; raises ValueError for what the sampler or the mesh can't do."""
+        latents = denoise(self.net, conditions, settings, region=region, on_step=on_step, mesh=self.mesh)
         self.autoencoder.prefetch()  # not a step earlier: its weights would add to the peak that they keep away from
         return latents
 

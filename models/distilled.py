@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from airshower.models.dit.transformer import Transformer
+from airshower.models.mesh import ONE_DEVICE, Mesh, tell_step
 from airshower.models.sampling import ChunkConditions
 
 # Published: where the student was trained.
@@ -32,6 +33,7 @@ def sample_distilled(
     angles: tuple[float, ...],
     conditions: ChunkConditions,
     on_step: Callable[[int], None] | None = None,
+    mesh: Mesh = ONE_DEVICE,
 ) -> Tensor:
     """From standard normal noise to latents (B, C, T, Y, X), float32; the state is float64, as in the reference."""
     shown = replace(conditions, given_timestep=_flow_time(GIVEN_ANGLE))
@@ -39,13 +41,11 @@ def sample_distilled(
     for step, (here, there) in enumerate(itertools.pairwise(angles)):
         scale, time = 1 / (math.cos(here) + math.sin(here)), _flow_time(here)
         model_input = shown.with_given(x * scale).to(net.dtype)
-        predicted = net(
-            model_input, shown.timesteps(time), shown.context, shown.given_mask_B1TYX, shown.controls
-        ).float()
+        timesteps, mask = shown.timesteps(time), shown.given_mask_B1TYX
+        predicted = net(model_input, timesteps, shown.context, mask, shown.controls, mesh=mesh).float()
         x0 = shown.with_given(scale * x - time * predicted)
         x = math.cos(there) * x0 + math.sin(there) * noise_BCTYX
-        if on_step is not None:
-            on_step(step + 1)
+        tell_step(on_step, step + 1, mesh)
     return x.to(torch.float32)
 
 

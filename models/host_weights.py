@@ -1,14 +1,15 @@
 """Weights that live in host memory and visit a device: where they are kept, and how they get there.
 
-A module's weights are packed into one piece of host memory, so that a visit is one copy. `Mover` is the device's side
-of it: on CUDA copies run on a stream of their own from pinned memory, beside the computation. The rules, for whoever
-orders copies: `start` copies behind everything that is queued so far, and what is queued after `wait` sees the copy.
+A module's weights are packed into one piece of memory, so that a visit is one copy. `Mover` is the device's side of it:
+on CUDA copies run on a stream of their own from pinned memory, beside the computation. The rules, for whoever orders
+copies: `start` copies behind everything that is queued so far, and what is queued after `wait` sees the copy. A
+`Carrier` that isn't a mover keeps them elsewhere: see `sharded_weights.py`.
 
 Weights are for inference: nothing is copied back.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,14 +23,10 @@ HOST = torch.device("cpu")
 Wait = Callable[[], None]
 
 
-class Mover(Protocol):
-    """Copies from host memory to one device."""
+class Carrier(Protocol):
+    """Brings packed weights to places on one device."""
 
     device: torch.device
-
-    def host(self, size_bytes: int) -> Tensor:
-        """Host memory, uint8, that copies can start from."""
-        ...
 
     def place(self, size_bytes: int) -> Tensor:
         """Device memory, uint8, that copies can go to; may be dropped at any time."""
@@ -37,6 +34,14 @@ class Mover(Protocol):
 
     def start(self, place: Tensor, source: Tensor) -> Wait:
         """Copies into a place once all that is queued now is done with it; `Wait` holds back what is queued later."""
+        ...
+
+
+class Mover(Carrier, Protocol):
+    """Brings them from host memory."""
+
+    def host(self, size_bytes: int) -> Tensor:
+        """Host memory, uint8, that copies can start from."""
         ...
 
 
@@ -87,7 +92,7 @@ class CpuMover:
 
 
 @dataclass(frozen=True)
-class _Weight:
+class PackedWeight:
     """One parameter: whose it is, and where its bytes are."""
 
     owner: nn.Module
@@ -96,44 +101,65 @@ class _Weight:
     shape: torch.Size
     dtype: torch.dtype
 
+    @property
+    def end(self) -> int:
+        return self.begin + math.prod(self.shape) * self.dtype.itemsize
+
     def within(self, memory: Tensor) -> nn.Parameter:
-        size_bytes = math.prod(self.shape) * self.dtype.itemsize
-        view = memory[self.begin : self.begin + size_bytes].view(self.dtype).view(self.shape)
-        return nn.Parameter(view, requires_grad=False)
+        """The parameter as it lies in the packed bytes."""
+        return nn.Parameter(memory[self.begin : self.end].view(self.dtype).view(self.shape), requires_grad=False)
 
 
-class HostWeights:
-    """The parameters of a module, but for those of its children in `staying`, packed into host memory.
+@dataclass(frozen=True)
+class PackedWeights:
+    """The parameters of a module, packed: a carrier brings them from `source` to a place of `size_bytes`."""
 
-    Packing leaves the module without them: move what stays to its device, then `rest`.
-    """
-
-    def __init__(self, module: nn.Module, mover: Mover, staying: Collection[str] = ()) -> None:
-        self._weights: list[_Weight] = []
-        self.size_bytes = 0
-        taken: list[nn.Parameter] = []
-        for prefix, owner in module.named_modules():
-            if prefix.split(".")[0] in staying:
-                continue
-            for name, weight in owner.named_parameters(recurse=False):
-                self._weights.append(_Weight(owner, name, self.size_bytes, weight.shape, weight.dtype))
-                self.size_bytes += math.ceil(weight.nbytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-                taken.append(weight)
-        self.host = mover.host(self.size_bytes)
-        self._at_rest = self.views(self.host)
-        for weight, parameter, copy in zip(self._weights, taken, self._at_rest, strict=True):
-            copy.copy_(parameter)
-            weight.owner._parameters[weight.name] = None
+    weights: Sequence[PackedWeight]
+    size_bytes: int
+    source: Tensor
+    at_rest: Sequence[nn.Parameter]  # what the module has while its weights are in no place
 
     def views(self, memory: Tensor) -> list[nn.Parameter]:
-        """The parameters as they lie in a copy of the packed bytes."""
-        return [weight.within(memory) for weight in self._weights]
+        """The parameters as they lie in a place."""
+        return [weight.within(memory) for weight in self.weights]
 
-    def use(self, parameters: list[nn.Parameter]) -> None:
+    def use(self, parameters: Sequence[nn.Parameter]) -> None:
         """The module computes with these, made by `views`, from now on."""
-        for weight, parameter in zip(self._weights, parameters, strict=True):
+        for weight, parameter in zip(self.weights, parameters, strict=True):
             weight.owner._parameters[weight.name] = parameter
 
     def rest(self) -> None:
-        """The module's parameters are those in host memory again."""
-        self.use(self._at_rest)
+        """The module computes no more for now."""
+        self.use(self.at_rest)
+
+
+def host_weights(module: nn.Module, mover: Mover, staying: Collection[str] = ()) -> PackedWeights:
+    """A module's parameters, but for those of its children in `staying`, in host memory.
+
+    Leaves the module without them: move what stays to its device, then `rest`.
+    """
+    weights, parameters, size_bytes = take_weights(module, staying)
+    host = mover.host(size_bytes)
+    at_rest = [weight.within(host) for weight in weights]
+    for copy, parameter in zip(at_rest, parameters, strict=True):
+        copy.copy_(parameter)
+    return PackedWeights(weights, size_bytes, host, at_rest)
+
+
+def take_weights(
+    module: nn.Module, staying: Collection[str] = ()
+) -> tuple[list[PackedWeight], list[nn.Parameter], int]:
+    """Takes parameters out of a module, but for those of its children in `staying`; also how many bytes they fill."""
+    weights: list[PackedWeight] = []
+    parameters: list[nn.Parameter] = []
+    size_bytes = 0
+    for prefix, owner in module.named_modules():
+        if prefix.split(".")[0] in staying:
+            continue
+        for name, parameter in owner.named_parameters(recurse=False):
+            weights.append(PackedWeight(owner, name, size_bytes, parameter.shape, parameter.dtype))
+            parameters.append(parameter)
+            size_bytes += math.ceil(parameter.nbytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    for weight in weights:
+        weight.owner._parameters[weight.name] = None
+    return weights, parameters, size_bytes

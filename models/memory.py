@@ -11,10 +11,12 @@ counted is what tensors take at their peak, with weights in bfloat16. Three kind
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import nn
 
+from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.network import DitConfig
 from airshower.configs.offload import Offload
 from airshower.models.autoencoder import SPATIAL_FACTOR, WHOLE_CLIP_PIXELS
@@ -31,6 +33,7 @@ BFLOAT16_BYTES, FLOAT32_BYTES = 2, 4
 # v; and of every control its branch's state.
 HELD_UNITS = 6
 PIECE_UNITS = 10  # of a piece: the rotation's temporaries, float32
+EXCHANGE_UNITS = 2  # beside q, k, v and what they gave: that on its way back to other ranks, and from them
 SAMPLER_LATENTS = 6  # float32: states, predictions, velocities
 # Counted. A map is a frame of the autoencoder's first layer. It walks a clip four frames at a time with a cache for
 # every layer, or takes a small clip whole, then so many maps per frame; pixels of the video come on top.
@@ -56,10 +59,16 @@ class Part:
 
     gib: float
     offloaded_gib: float
+    layers_gib: float = 0.0  # of that, layers that may visit
+    places_gib: float = 0.0  # what they visit
 
     def resident_gib(self, offloaded: bool) -> float:
         """What it takes."""
         return self.offloaded_gib if offloaded else self.gib
+
+    def spread_gib(self, ranks: int) -> float:
+        """What it takes on each of some ranks that share its layers; the rest is on all of them."""
+        return self.gib - self.layers_gib + self.layers_gib / ranks + self.places_gib
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,14 +127,21 @@ def row_need(
     controls: int,
     offload: Collection[Offload] = (),
     extra_gib: float = 0.0,
+    gang: GangLayout = ALONE,
 ) -> Need:
-    """Of a row on its replica, without the text encoder; `extra_gib` is there all the time."""
-    network = model.network.resident_gib("dit" in offload) + extra_gib
+    """Of a row on its replica, without the text encoder; `extra_gib` is there all the time.
+
+    Of a gang, on its first rank, which has the autoencoder.
+    """
+    if gang.spreads_weights:
+        network = model.network.spread_gib(gang.ranks) + extra_gib
+    else:
+        network = model.network.resident_gib("dit" in offload) + extra_gib
     coded = network + model.autoencoder.gib
     apart = network + model.autoencoder.resident_gib("autoencoder" in offload)
     return Need(
         encode_gib=coded + encode_bytes(model, shape) / GIB,
-        denoise_gib=apart + denoise_bytes(model.config, shape, controls) / GIB,
+        denoise_gib=apart + denoise_bytes(model.config, shape, controls, gang.token_ranks) / GIB,
         decode_gib=coded + decode_bytes(model, shape) / GIB,
     )
 
@@ -141,16 +157,21 @@ def gpu_gib(model: ModelMemory, need: Need, offload: Collection[Offload]) -> flo
     return need.room_gib + text_gib(model, offload) + processes * CONTEXT_GIB
 
 
-def denoise_bytes(config: DitConfig, shape: ClipShape, controls: int) -> float:
-    """Of one evaluation of the network within the sampler, at its peak: keys of self-attention being rotated."""
-    tokens = shape.tokens(config.patch)
+def denoise_bytes(config: DitConfig, shape: ClipShape, controls: int, token_ranks: int = 1) -> float:
+    """Of one evaluation of the network within the sampler, at its peak, which is in self-attention.
+
+    On the rank with most tokens, where ranks share them.
+    """
+    all_tokens = shape.tokens(config.patch)
+    tokens = ceil(all_tokens / token_ranks)
     unit = tokens * config.width * BFLOAT16_BYTES
     piece = min(tokens, PIECE_TOKENS) * config.width * BFLOAT16_BYTES
     rotation = tokens * config.head_width * 2 * FLOAT32_BYTES
-    latents = tokens * config.patch**2 * config.latent_channels * FLOAT32_BYTES
+    latents = all_tokens * config.patch**2 * config.latent_channels * FLOAT32_BYTES
     return (
         (HELD_UNITS + controls) * unit
-        + max(unit, PIECE_UNITS * piece)  # pieces that are put together, or the last one in the making
+        # keys that are put together, the last piece of them in the making, or what a mesh sends and receives
+        + max(unit, PIECE_UNITS * piece, EXCHANGE_UNITS * unit if token_ranks > 1 else 0)
         + rotation
         + (SAMPLER_LATENTS + controls) * latents
     )
@@ -201,8 +222,14 @@ def module_part(module: nn.Module) -> Part:
 
 def streamed_part(values: int, layer_values: Sequence[int], on_host_values: int = 0) -> Part:
     """Of a part with so many values, of which layers visit and some others never do once it is offloaded."""
-    stays = values - sum(layer_values) - on_host_values + PLACES * max(layer_values)
-    return Part(gib=values * BFLOAT16_BYTES / GIB, offloaded_gib=stays * BFLOAT16_BYTES / GIB)
+    gib_per_value = BFLOAT16_BYTES / GIB
+    layers, places = sum(layer_values), PLACES * max(layer_values)
+    return Part(
+        gib=values * gib_per_value,
+        offloaded_gib=(values - layers - on_host_values + places) * gib_per_value,
+        layers_gib=layers * gib_per_value,
+        places_gib=places * gib_per_value,
+    )
 
 
 def reason1_part() -> Part:

@@ -17,6 +17,7 @@ from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.host_weights import Mover
 from airshower.models.published_parts import PublishedParts
+from airshower.models.sharded_weights import Gatherer
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text_projection import Projection
 from airshower.models.trained_parts import TrainedParts
@@ -56,6 +57,10 @@ class ModelParts(Protocol):
 
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """One network in inference mode."""
+        ...
+
+    def sharded_network(self, name: str, gatherer: Gatherer, dtype: torch.dtype) -> Transformer:
+        """One network of which every rank of a gang has a part; all of them call it alike."""
         ...
 
     def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Projection | None:

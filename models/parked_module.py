@@ -10,14 +10,14 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from airshower.models.host_weights import HostWeights, Mover, Wait
+from airshower.models.host_weights import Mover, Wait, host_weights
 
 
 class ParkedModule:
     """Owns a module's weights; its buffers are on the mover's device."""
 
     def __init__(self, module: nn.Module, mover: Mover) -> None:
-        self._host = HostWeights(module, mover)
+        self._host = host_weights(module, mover)
         module.to(mover.device)
         self._host.rest()
         self._mover = mover
@@ -27,7 +27,7 @@ class ParkedModule:
         """Starts to copy the weights to the device, unless they are there or on their way."""
         if self._coming is None:
             place = self._mover.place(self._host.size_bytes)
-            self._coming = place, self._mover.start(place, self._host.host)
+            self._coming = place, self._mover.start(place, self._host.source)
 
     @contextmanager
     def present(self) -> Iterator[None]:

@@ -15,9 +15,10 @@ import torch
 from airshower.configs.network import DitConfig
 from airshower.configs.presets import BASE, PublishedWeights
 from airshower.models.autoencoder import VideoAutoencoder
-from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, read_checkpoint
+from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, build_sharded, read_checkpoint
 from airshower.models.dit.transformer import Transformer
 from airshower.models.reason1 import Reason1
+from airshower.models.sharded_weights import Gatherer
 from airshower.models.siglip import StyleEncoder
 from airshower.models.t5 import T5
 from airshower.models.text_projection import Projection, text_projection
@@ -68,6 +69,10 @@ class PublishedParts:
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """The network in inference mode."""
         return build(self._checkpoint(name), device, dtype)
+
+    def sharded_network(self, name: str, gatherer: Gatherer, dtype: torch.dtype) -> Transformer:
+        """The network with this rank's part of its weights."""
+        return build_sharded(self._checkpoint(name), gatherer, dtype)
 
     def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Projection | None:
         """The network's projection of text."""

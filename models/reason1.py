@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2_5_VLConfi
 
 from airshower.models.host_weights import Mover
 from airshower.models.pretrained import check_kind, load_part, load_tokenizer
-from airshower.models.streamed_layers import StreamedLayers
+from airshower.models.streamed_layers import stream_from_host
 from airshower.models.weights import WeightsError
 
 TOKENS = 512  # the length that the networks were trained with
@@ -76,7 +76,7 @@ class Reason1:
         The table of tokens never does: a prompt needs 512 rows of it.
         """
         table, self.model.embed_tokens = self.model.embed_tokens, nn.Identity()
-        StreamedLayers(self.model, self.model.layers, mover)
+        stream_from_host(self.model, self.model.layers, mover)
         self.model.embed_tokens = HostEmbedding(table, mover.device)
 
     @torch.no_grad()  # not inference_mode: a trainer may use the results

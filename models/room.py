@@ -8,6 +8,7 @@ from math import ceil
 
 import torch
 
+from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.offload import OFFLOADS, Offload
 from airshower.configs.sizes import SIZES, nearest_size
 from airshower.models.memory import GIB, ClipShape, ModelMemory, Need, row_need
@@ -50,12 +51,13 @@ def check_room(
     there_gib: float,
     total_gib: float,
     extra_gib: float = 0.0,
+    gang: GangLayout = ALONE,
 ) -> Need:
     """What a row needs, if it is there; raises NoRoomError, saying what is needed, what is there and what would fit.
 
     `there_gib` is what the replica can have in all, what it holds already included.
     """
-    need = row_need(model, shape, controls, offload, extra_gib)
+    need = row_need(model, shape, controls, offload, extra_gib, gang)
     if need.room_gib <= there_gib:
         return need
     text_gib = 0.0 if model.text is None else model.text.resident_gib("text" in offload)
@@ -63,7 +65,7 @@ def check_room(
 
     def fits(tried: ClipShape, offloaded: Collection[Offload]) -> bool:
         freed = 0.0 if model.text is None else text_gib - model.text.resident_gib("text" in offloaded)
-        return row_need(model, tried, controls, offloaded, extra_gib).room_gib <= there_gib + freed
+        return row_need(model, tried, controls, offloaded, extra_gib, gang).room_gib <= there_gib + freed
 
     choices = [one for one in offload_choices(text_is_beside or "text" in offload) if set(offload) <= set(one)]
     remedies = [f"--offload {','.join(one)}" for one in choices if fits(shape, one)][:1]

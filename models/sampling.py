@@ -8,11 +8,13 @@ Shapes: B batch, C channels, T latent frames, Y and X latent rows and columns.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
+from airshower.models.mesh import ONE_DEVICE, Mesh, tell_step
 from airshower.models.unipc import Schedule, UniPc
 
 
@@ -56,6 +58,22 @@ class GuidedRegion:
         return self.mask_BCTYX * noisy + (1 - self.mask_BCTYX) * x_BCTYX
 
 
+def guided(
+    predict: Callable[[Context], Tensor], conditions: ChunkConditions, guidance: float, mesh: Mesh = ONE_DEVICE
+) -> Tensor:
+    """c + g (c - u), the Transfer2.5 form of guidance (g = 3 is the usual scale 4), of what the network predicts.
+
+    Predict2.5 multiview's form, u + g (c - u), is this one with g - 1. Without guidance (g = 0) the unconditional half
+    has no effect and is not computed.
+    """
+    if guidance == 0:
+        return predict(conditions.context)
+    conditional, unconditional = mesh.both(
+        partial(predict, conditions.context), partial(predict, conditions.negative_context)
+    )
+    return conditional + guidance * (conditional - unconditional)
+
+
 def guided_velocity(
     net: Transformer,
     x_BCTYX: Tensor,
@@ -63,23 +81,17 @@ def guided_velocity(
     noise_BCTYX: Tensor,
     conditions: ChunkConditions,
     guidance: float,
+    mesh: Mesh = ONE_DEVICE,
 ) -> Tensor:
-    """v = c + g (c - u), the Transfer2.5 form (g = 3 is the usual scale 4); given frames keep their exact velocity.
-
-    Predict2.5 multiview's form, u + g (c - u), is this one with g - 1. Without guidance (g = 0) the unconditional half
-    has no effect and is not computed.
-    """
+    """What the flow sampler goes by; given frames keep their exact velocity."""
     mask, dtype = conditions.given_mask_B1TYX, net.dtype
     model_input, timesteps = conditions.with_given(x_BCTYX).to(dtype), conditions.timesteps(timestep)
 
     def velocity(context: Context) -> Tensor:
-        predicted = net(model_input, timesteps, context, mask, conditions.controls).float()
+        predicted = net(model_input, timesteps, context, mask, conditions.controls, mesh=mesh).float()
         return mask * (noise_BCTYX - conditions.given_BCTYX) + (1 - mask) * predicted
 
-    conditional = velocity(conditions.context)
-    if guidance == 0:
-        return conditional
-    return conditional + guidance * (conditional - velocity(conditions.negative_context))
+    return guided(velocity, conditions, guidance, mesh)
 
 
 def sample(
@@ -91,13 +103,13 @@ def sample(
     *,
     region: GuidedRegion | None = None,
     on_step: Callable[[int], None] | None = None,
+    mesh: Mesh = ONE_DEVICE,
 ) -> Tensor:
     """Runs the sampler from noise to latents (B, C, T, Y, X), float32; `on_step` is called after each step."""
     solver = UniPc(schedule)
     x = noise_BCTYX
     for step, timestep in enumerate(schedule.timesteps):
         seen = x if region is None else region.seen(x, step, schedule.sigmas[step], noise_BCTYX)
-        x = solver.step(x, guided_velocity(net, seen, timestep, noise_BCTYX, conditions, guidance))
-        if on_step is not None:
-            on_step(step + 1)
+        x = solver.step(x, guided_velocity(net, seen, timestep, noise_BCTYX, conditions, guidance, mesh))
+        tell_step(on_step, step + 1, mesh)
     return x

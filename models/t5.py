@@ -12,7 +12,7 @@ from transformers import T5EncoderModel, T5TokenizerFast
 
 from airshower.models.host_weights import Mover
 from airshower.models.pretrained import check_kind, load_part, load_tokenizer
-from airshower.models.streamed_layers import StreamedLayers
+from airshower.models.streamed_layers import stream_from_host
 from airshower.models.text_projection import Projection
 
 TOKENS = 512  # the length that the networks were trained with
@@ -48,7 +48,7 @@ class T5:
 
     def offload(self, mover: Mover) -> None:
         """The layers' weights wait in host memory from now on and visit the mover's device one by one."""
-        StreamedLayers(self.model, self.model.encoder.block, mover)
+        stream_from_host(self.model, self.model.encoder.block, mover)
 
     @torch.no_grad()  # not inference_mode: a trainer may use the results
     def hidden(self, tokens_M: Tensor, mask_M: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from airshower.models.host_weights import Mover
-from airshower.models.streamed_layers import StreamedLayers
+from airshower.models.streamed_layers import stream_from_host
 from airshower.models.text_projection import Projection
 
 MAX_TOKENS = 64
@@ -87,7 +87,7 @@ class WordEncoder(nn.Module):
 
     def offload(self, mover: Mover) -> None:
         """The layers' weights wait in host memory from now on and visit the mover's device one by one."""
-        StreamedLayers(self.model, self.model.encoder.block, mover)
+        stream_from_host(self.model, self.model.encoder.block, mover)
 
     @torch.no_grad()
     def encode(self, prompt: str, projection: Projection | None) -> Tensor:

@@ -8,10 +8,17 @@ import torch
 from airshower.configs.network import DitConfig
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
+from airshower.models.sharded_weights import Gatherer
 from airshower.models.siglip import StyleEncoder
 from airshower.models.text import WordEncoder
 from airshower.models.text_projection import Projection
-from airshower.models.weights import WeightsError, load_text_projection, load_transformer, read_config
+from airshower.models.weights import (
+    WeightsError,
+    load_sharded_transformer,
+    load_text_projection,
+    load_transformer,
+    read_config,
+)
 
 _NETWORK = "transformer"
 _TEXT_ENCODER = "text_encoder"
@@ -51,6 +58,10 @@ class TrainedParts:
     def network(self, name: str, device: torch.device, dtype: torch.dtype) -> Transformer:
         """The network in inference mode."""
         return load_transformer(self._folder / name, device, dtype)
+
+    def sharded_network(self, name: str, gatherer: Gatherer, dtype: torch.dtype) -> Transformer:
+        """The network with this rank's part of its weights."""
+        return load_sharded_transformer(self._folder / name, gatherer, dtype)
 
     def text_projection(self, name: str, device: torch.device, dtype: torch.dtype) -> Projection | None:
         """The network's projection of text."""

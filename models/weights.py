@@ -18,9 +18,10 @@ from torch import Tensor
 
 from airshower.configs.network import ControlConfig, DitConfig, ImageConfig, RopeConfig, ViewsConfig
 from airshower.models.checkpoints.files import open_checkpoint
-from airshower.models.differences import differences
+from airshower.models.differences import Shaped, differences
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
+from airshower.models.sharded_weights import Gatherer, sharded_network
 from airshower.models.text_projection import Projection, text_projection
 
 PREFIX = "net."
@@ -41,14 +42,27 @@ def load_transformer(folder: Path, device: torch.device, dtype: torch.dtype) -> 
     return net.eval().requires_grad_(False)
 
 
+def load_sharded_transformer(folder: Path, gatherer: Gatherer, dtype: torch.dtype) -> Transformer:
+    """The network of a folder with this rank's part of its weights, in inference mode."""
+    config = read_config(folder / "config.json")
+    stored = open_checkpoint(folder / "model.safetensors")
+    with torch.device("meta"):
+        _check_fits(Transformer(config), stored, str(folder))
+    return sharded_network(config, lambda key: stored[PREFIX + published_key(key, config)].read(), gatherer, dtype)
+
+
 def assign(net: Transformer, tensors: Mapping[str, Tensor], source: str) -> None:
     """Gives the network its parameters, by published name; raises WeightsError listing every difference."""
-    weights = net.state_dict()
-    keys = {PREFIX + published_key(key, net.config): key for key in weights}
-    problems = differences(tensors, {name: weights[key] for name, key in keys.items()})
+    _check_fits(net, tensors, source)
+    weights = {key: tensors[PREFIX + published_key(key, net.config)] for key in net.state_dict()}
+    net.load_state_dict(weights, strict=True, assign=True)
+
+
+def _check_fits(net: Transformer, tensors: Mapping[str, Shaped], source: str) -> None:
+    wanted = {PREFIX + published_key(key, net.config): weight for key, weight in net.state_dict().items()}
+    problems = differences(tensors, wanted)
     if problems:
         raise WeightsError(f"{source}: weights don't fit the network ({len(problems)} problems): {'; '.join(problems)}")
-    net.load_state_dict({key: tensors[name] for name, key in keys.items()}, strict=True, assign=True)
 
 
 def save_transformer(net: Transformer, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:

@@ -21,6 +21,7 @@ from airshower.models.checkpoints.names import published_names
 from airshower.models.differences import differences
 from airshower.models.dit.keys import published_key
 from airshower.models.dit.transformer import Transformer
+from airshower.models.sharded_weights import Gatherer, sharded_network
 
 WEIGHT_TYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 IMAGE_BRANCH = ("img_context_proj.", ".q_img.", ".k_img.", ".v_img.", ".q_img_norm.", ".k_img_norm.")
@@ -89,17 +90,31 @@ def problems_of(checkpoint: Checkpoint) -> list[str]:
 
 def build(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> Transformer:
     """The network with its weights on a device, in inference mode; raises CheckpointError listing every difference."""
+    _check_fits(checkpoint)
     net = _without_memory(checkpoint.config)
-    problems = differences(checkpoint.weights, _published_weights(net))
-    if problems:
-        raise CheckpointError(
-            f"{checkpoint.source}: doesn't fit the network ({len(problems)} problems): {'; '.join(problems)}"
-        )
     tensors = {
         key: checkpoint.weights[published_key(key, net.config)].read().to(device, dtype) for key in net.state_dict()
     }
     net.load_state_dict(tensors, strict=True, assign=True)
     return net.eval().requires_grad_(False)
+
+
+def build_sharded(checkpoint: Checkpoint, gatherer: Gatherer, dtype: torch.dtype) -> Transformer:
+    """The network with this rank's part of its weights; raises CheckpointError listing every difference."""
+    _check_fits(checkpoint)
+
+    def read(key: str) -> Tensor:
+        return checkpoint.weights[published_key(key, checkpoint.config)].read()
+
+    return sharded_network(checkpoint.config, read, gatherer, dtype)
+
+
+def _check_fits(checkpoint: Checkpoint) -> None:
+    problems = problems_of(checkpoint)
+    if problems:
+        raise CheckpointError(
+            f"{checkpoint.source}: doesn't fit the network ({len(problems)} problems): {'; '.join(problems)}"
+        )
 
 
 def _without_memory(config: DitConfig) -> Transformer:

@@ -14,6 +14,7 @@ from airshower.configs.network import DitConfig
 from airshower.models.dit.layers import Attention, ImageCrossAttention, Mlp, Modulation
 from airshower.models.dit.rope import Rope
 from airshower.models.dit.views import Cameras, CrossViewAttention
+from airshower.models.mesh import WHOLE_FRAMES, Tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Conditions:
     rope: Rope  # of all tokens, or of one camera's where cameras attend apart
     cameras: Cameras | None
     camera_modulations: tuple[Tensor | None, ...]  # (B, T, 3D) added to that of each sublayer, float32
+    tokens: Tokens  # how those of a frame are shared out among ranks: x and rope are this rank's
 
 
 class Block(nn.Module):
@@ -79,13 +81,14 @@ class Block(nn.Module):
         cameras = conditions.cameras if self.cross_view_attn is not None else None
         y = y_BTSD if cameras is None else cameras.apart(y_BTSD)
         y_BND = y.flatten(1, 2)
-        attended = self.self_attn(y_BND, y_BND, conditions.rope).unflatten(1, y.shape[1:3])
+        attended = self.self_attn(y_BND, y_BND, conditions.rope, conditions.tokens).unflatten(1, y.shape[1:3])
         return attended if cameras is None else cameras.together(attended)
 
     def _attend_neighbours(self, x_BTSD: Tensor, conditions: Conditions) -> Tensor:
         if self.cross_view_attn is None or self.layer_norm_cross_view_attn is None or conditions.cameras is None:
             raise ValueError("only a network with neighbouring cameras, on a clip of several cameras, attends across")
-        return self.cross_view_attn.across(self.layer_norm_cross_view_attn(x_BTSD), conditions.cameras)
+        y_BTSD = self.layer_norm_cross_view_attn(x_BTSD)
+        return self.cross_view_attn.across(y_BTSD, conditions.cameras, conditions.tokens)
 
     def _attend_text(self, y_BTSD: Tensor, conditions: Conditions) -> Tensor:
         # Every camera's frames stand together: a reshape takes cameras apart. Only sizes of tensors decide, so that one
@@ -130,10 +133,10 @@ class ControlBranch(nn.Module):
             self.hint_block.extend((nn.Linear(config.width, config.width), nn.SiLU()))
         self.blocks = nn.ModuleList(ControlBlock(config, first=index == 0) for index in range(hints))
 
-    def enter(self, control_BCTYX: Tensor, base_BTSD: Tensor) -> Tensor:
+    def enter(self, control_BCTYX: Tensor, base_BTSD: Tensor, tokens: Tokens = WHOLE_FRAMES) -> Tensor:
         """What the first of its blocks starts from, (B, T, S, D)."""
         first = cast("ControlBlock", self.blocks[0])
-        return first.enter(self.hint_block(self.embedder(control_BCTYX)), base_BTSD)
+        return first.enter(self.hint_block(self.embedder(control_BCTYX, tokens)), base_BTSD)
 
     def hints(self, x_BTSD: Tensor, conditions: Conditions) -> Iterator[Tensor]:
         """One (B, T, S, D) hint per control block, computed when it is asked for: none waits in memory."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from airshower.models.attention import attend
 from airshower.models.dit.rope import Rope
+from airshower.models.mesh import WHOLE_FRAMES, Tokens
 
 # Of tokens that pass at a time where temporaries are wide: float32 copies, hidden layers. Enough to fill a GPU.
 PIECE_TOKENS = 8192
@@ -52,7 +53,10 @@ class RmsNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention (context is x, with rotary positions) or cross-attention (context is text, without)."""
+    """Self-attention (context is x, with rotary positions) or cross-attention (context is text, without).
+
+    `tokens` says how x and context are shared out among ranks where they are tokens of frames.
+    """
 
     def __init__(self, width: int, context_width: int, heads: int, eps: float) -> None:
         super().__init__()
@@ -64,15 +68,19 @@ class Attention(nn.Module):
         self.q_norm = RmsNorm(width // heads, eps)
         self.k_norm = RmsNorm(width // heads, eps)
 
-    def forward(self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None) -> Tensor:
-        return self.output_proj(self.attended(x_BND, context_BMC, rope))
+    def forward(
+        self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None, tokens: Tokens = WHOLE_FRAMES
+    ) -> Tensor:
+        return self.output_proj(self.attended(x_BND, context_BMC, rope, tokens))
 
-    def attended(self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None) -> Tensor:
+    def attended(
+        self, x_BND: Tensor, context_BMC: Tensor, rope: Rope | None = None, tokens: Tokens = WHOLE_FRAMES
+    ) -> Tensor:
         """What `forward` gives, before the output projection."""
-        v = self._heads(self.v_proj(context_BMC))
-        q = _placed(self._heads(self.q_proj(x_BND)), self.q_norm, rope)
-        k = _placed(self._heads(self.k_proj(context_BMC)), self.k_norm, rope)
-        return attend(q, k, v)
+        v = tokens.by_head(self._heads(self.v_proj(context_BMC)))
+        q = tokens.by_head(_placed(self._heads(self.q_proj(x_BND)), self.q_norm, rope))
+        k = tokens.by_head(_placed(self._heads(self.k_proj(context_BMC)), self.k_norm, rope))
+        return tokens.by_token(attend(q, k, v))
 
     def _heads(self, x_BND: Tensor) -> Tensor:
         return rearrange(x_BND, "b n (h k) -> b n h k", h=self.heads)
@@ -160,14 +168,15 @@ class Patchify(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Linear embedding of patches."""
+    """Linear embedding of patches, those of this rank."""
 
     def __init__(self, channels: int, width: int, patch: int) -> None:
         super().__init__()
         self.proj = nn.Sequential(Patchify(patch), nn.Linear(channels * patch * patch, width, bias=False))
 
-    def forward(self, x_BCTYX: Tensor) -> Tensor:
-        return self.proj(x_BCTYX)
+    def forward(self, x_BCTYX: Tensor, tokens: Tokens = WHOLE_FRAMES) -> Tensor:
+        patchify, linear = self.proj
+        return linear(tokens.own(patchify(x_BCTYX), axis=2))
 
 
 class Modulation(nn.Sequential):

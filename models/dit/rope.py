@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from airshower.configs.network import RopeConfig
+from airshower.models.mesh import Tokens
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Rope:
     def split(self, tokens: int) -> "list[Rope]":
         """The positions of pieces of so many tokens, the last one shorter."""
         return [Rope(*piece) for piece in zip(self.cos_NK.split(tokens), self.sin_NK.split(tokens), strict=True)]
+
+    def own(self, frames: int, tokens: Tokens) -> "Rope":
+        """Those of this rank's tokens in every one of so many frames."""
+        cos, sin = (
+            tokens.own(table.unflatten(0, (frames, -1)), axis=1).flatten(0, 1) for table in (self.cos_NK, self.sin_NK)
+        )
+        return Rope(cos, sin)
 
     def repeated(self, times: int) -> "Rope":
         """The same positions again for further cameras."""

@@ -1,9 +1,10 @@
-"""The diffusion transformer of the 2B family: base network and control branches, on one device.
+"""The diffusion transformer of the 2B family: base network and control branches, on one device or a mesh of them.
 
 `Transformer.forward` computes one network evaluation (the velocity). Text is projected once per prompt by
 `project_text`, not once per evaluation.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,8 @@ from airshower.models.dit.layers import FinalLayer, PatchEmbed, RmsNorm, Sinusoi
 from airshower.models.dit.rope import rope_table
 from airshower.models.dit.views import Cameras
 from airshower.models.host_weights import Mover
-from airshower.models.streamed_layers import StreamedLayers
+from airshower.models.mesh import ONE_DEVICE, Mesh, Tokens
+from airshower.models.streamed_layers import stream_from_host
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Transformer(nn.Module):
 
     def offload(self, mover: Mover) -> None:
         """The weights of all blocks wait in host memory from now on; the rest is on the mover's device."""
-        StreamedLayers(self, self.all_blocks(), mover, staying=BESIDE_FORWARD)
+        stream_from_host(self, self.all_blocks(), mover, staying=BESIDE_FORWARD)
 
     def all_blocks(self) -> list[nn.Module]:
         """Of the base and of all branches."""
@@ -101,8 +103,9 @@ class Transformer(nn.Module):
         condition_mask_B1TYX: Tensor,
         controls: Mapping[str, ControlInput] | None = None,
         padding_mask_B1TYX: Tensor | None = None,
+        mesh: Mesh = ONE_DEVICE,
     ) -> Tensor:
-        """Velocity (B, C, T, Y, X), float32.
+        """Velocity (B, C, T, Y, X), float32, the whole of it on every rank of the mesh, which all give the same inputs.
 
         Timesteps are raw (before the config's scale), one per clip (B, 1) or per latent frame (B, T). The condition
         mask is 1 on given latent frames; the padding mask, on the latent grid, is 1 on padded pixels.
@@ -112,15 +115,17 @@ class Transformer(nn.Module):
         self._check(context)
         extra = [condition_mask_B1TYX, padding_mask_B1TYX, *self._camera_channels(context, condition_mask_B1TYX)]
         extra_BETYX = torch.cat(extra, dim=1).to(latents_BCTYX.dtype)
-        x = self.x_embedder(torch.cat((latents_BCTYX, extra_BETYX), dim=1))
-        conditions = self._conditions(latents_BCTYX, timesteps_BT, context)
+        tokens = mesh.tokens(math.prod(latents_BCTYX.shape[3:]) // self.config.patch**2)
+        x = self.x_embedder(torch.cat((latents_BCTYX, extra_BETYX), dim=1), tokens)
+        conditions = self._conditions(latents_BCTYX, timesteps_BT, context, tokens)
         hints = self._hints(controls or {}, extra_BETYX, x, conditions)
         for index, block in enumerate(self.blocks):
             x = block(x, conditions)
             if self.config.control is not None and index in self.config.control.injected_after:
                 for hint in hints:
                     x = x + next(hint)
-        return self._unpatchify(self.final_layer(x, conditions.emb_BTD, conditions.lora_BT3D), latents_BCTYX.shape)
+        x = tokens.whole(self.final_layer(x, conditions.emb_BTD, conditions.lora_BT3D), axis=2)
+        return self._unpatchify(x, latents_BCTYX.shape)
 
     def _build_camera_embedding(self, config: DitConfig) -> None:
         if config.views is None:
@@ -148,13 +153,13 @@ class Transformer(nn.Module):
         ids = context.cameras.id_of_each_frame(frames, like_B1TYX.device)
         return [self.view_embeddings(ids).T[None, :, :, None, None].expand(batch, -1, -1, rows, columns)]
 
-    def _conditions(self, latents_BCTYX: Tensor, timesteps_BT: Tensor, context: Context) -> Conditions:
+    def _conditions(self, latents_BCTYX: Tensor, timesteps_BT: Tensor, context: Context, tokens: Tokens) -> Conditions:
         _, _, frames, rows, columns = latents_BCTYX.shape
         patch, cameras, device = self.config.patch, context.cameras, latents_BCTYX.device
         sinusoid = self.t_embedder[0](timesteps_BT.float() * self.config.timestep_scale)
         per_camera = frames if cameras is None else frames // len(cameras)
         grid = (per_camera, rows // patch, columns // patch)
-        rope = rope_table(self.config.rope, self.config.head_width, grid, device, context.fps)
+        rope = rope_table(self.config.rope, self.config.head_width, grid, device, context.fps).own(per_camera, tokens)
         modulations: tuple[Tensor | None, ...] = (None, None, None)
         if cameras is not None:
             if self.config.views is not None and self.config.views.neighbours is None:
@@ -170,6 +175,7 @@ class Transformer(nn.Module):
             rope=rope,
             cameras=cameras,
             camera_modulations=modulations,
+            tokens=tokens,
         )
 
     def _hints(
@@ -183,8 +189,8 @@ class Transformer(nn.Module):
             missing = self.config.control.padded_channels - control.latents_BCTYX.shape[1]
             padded = F.pad(control.latents_BCTYX.to(base_BTSD.dtype), (0, 0, 0, 0, 0, 0, 0, missing))
             branch = cast("ControlBranch", self.branches[name])
-            entered = branch.enter(torch.cat((padded, masks), dim=1), base_BTSD)
-            weight = _per_token(control.weight, base_BTSD.dtype)
+            entered = branch.enter(torch.cat((padded, masks), dim=1), base_BTSD, conditions.tokens)
+            weight = _per_token(control.weight, base_BTSD.dtype, conditions.tokens)
             hints.append(map(partial(torch.mul, other=weight), branch.hints(entered, conditions)))
         return hints
 
@@ -195,8 +201,8 @@ class Transformer(nn.Module):
         )
 
 
-def _per_token(weight: float | Tensor, dtype: torch.dtype) -> float | Tensor:
+def _per_token(weight: float | Tensor, dtype: torch.dtype, tokens: Tokens) -> float | Tensor:
     """A number stays; a map (B, 1, T, Y, X) on the patch grid becomes (B, T, S, 1)."""
     if isinstance(weight, Tensor):
-        return rearrange(weight, "b 1 t y x -> b t (y x) 1").to(dtype)
+        return tokens.own(rearrange(weight, "b 1 t y x -> b t (y x) 1").to(dtype), axis=2)
     return weight

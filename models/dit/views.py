@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor
 
 from airshower.models.dit.layers import Attention
+from airshower.models.mesh import WHOLE_FRAMES, Tokens
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,12 @@ class CrossViewAttention(Attention):
         super().__init__(width, width, heads, eps)
         self.neighbours = neighbours
 
-    def across(self, x_BFSD: Tensor, cameras: Cameras) -> Tensor:
+    def across(self, x_BFSD: Tensor, cameras: Cameras, tokens: Tokens = WHOLE_FRAMES) -> Tensor:
         """What every token takes in, (B, F, S, D)."""
         x_VNSD = rearrange(x_BFSD, "b (v t) s d -> v (b t) s d", v=len(cameras))
         taken = []
         for own, camera in zip(x_VNSD, cameras.ids, strict=True):
             seen = [cameras.ids.index(other) for other in self.neighbours[camera] if other in cameras.ids]
             others = rearrange(x_VNSD[seen], "v n s d -> n (v s) d")
-            taken.append(self(own, others) if seen else torch.zeros_like(own))
+            taken.append(self(own, others, tokens=tokens) if seen else torch.zeros_like(own))
         return rearrange(torch.stack(taken), "v (b t) s d -> b (v t) s d", b=len(x_BFSD))

@@ -20,6 +20,7 @@ from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.dit.views import Cameras
 from airshower.models.memory import BFLOAT16_BYTES, GIB, ClipShape, network_part, reason1_part, t5_part
+from airshower.models.mesh import ONE_DEVICE
 from airshower.models.model_memory import memory_without_weights
 from airshower.models.sampling import ChunkConditions, sample
 from airshower.models.unipc import flow_schedule
@@ -45,7 +46,7 @@ def half_precision(module, *arguments):
         torch.set_default_dtype(torch.float32)
 
 
-def sampler_run(config, shape):
+def sampler_run(config, shape, mesh=ONE_DEVICE):
     views = shape.views
     grid = (views * ((shape.frames - 1) // 4 + 1), shape.height // 8, shape.width // 8)
 
@@ -65,7 +66,7 @@ def sampler_run(config, shape):
                 given_mask_B1TYX=torch.empty(1, 1, *grid),
                 controls={name: ControlInput(torch.empty(1, 16, *grid)) for name in config.control.branches},
             )
-            sample(net, torch.empty(1, 16, *grid), flow_schedule(2, 5.0), conditions, guidance=3.0)
+            sample(net, torch.empty(1, 16, *grid), flow_schedule(2, 5.0), conditions, guidance=3.0, mesh=mesh)
 
         return run
 

@@ -1,0 +1,49 @@
+"""How the processes of a gang, one per GPU, share the work on one clip."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class GangLayout:
+    """Some ranks share the tokens of every latent frame; two such groups make one half of guidance each.
+
+    Rank r is number r % token_ranks of its group; the first group has the evaluation with the prompt.
+    """
+
+    token_ranks: int = 1
+    guidance_groups: int = 1
+    spreads_weights: bool = False  # every rank has one part of the weights, for networks that don't fit one GPU
+
+    def __post_init__(self) -> None:
+        if self.token_ranks < 1 or self.guidance_groups not in (1, 2):
+            raise ValueError(
+                f"a gang of {self.guidance_groups} x {self.token_ranks} ranks: guidance takes 1 or 2 groups, and each "
+                "has 1 or more ranks"
+            )
+        if self.spreads_weights and self.ranks == 1:
+            raise ValueError("one rank has nobody to spread its weights over: leave that out, or use more ranks")
+
+    @property
+    def ranks(self) -> int:
+        """Of the whole gang."""
+        return self.token_ranks * self.guidance_groups
+
+    def check(self, heads: int, *, guided: bool) -> None:
+        """Raises ValueError where it doesn't suit a network of so many heads, or clips made with guidance or without.
+
+        Both would otherwise leave ranks without work, or with work that others do as well.
+        """
+        if heads % self.token_ranks:
+            fitting = ", ".join(str(ranks) for ranks in range(1, heads + 1) if heads % ranks == 0)
+            raise ValueError(
+                f"{self.token_ranks} ranks share the tokens of a network with {heads} attention heads: each needs "
+                f"equally many heads: use {fitting} ranks"
+            )
+        if self.guidance_groups > 1 and not guided:
+            raise ValueError(
+                "a gang with two groups for guidance, and a clip without: guidance is 0 or the sampler has none: use "
+                "one group"
+            )
+
+
+ALONE = GangLayout()
