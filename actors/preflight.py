@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 
+from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.messages import PreparedClip, PreparedViews
 from airshower.configs.offload import Offload
 from airshower.configs.presets import ModelPreset
@@ -24,10 +25,12 @@ class Preflight:
         autoencoder: VideoAutoencoder,
         offload: Collection[Offload],
         room: Callable[[], Room],
+        layout: GangLayout = ALONE,
     ) -> None:
         self._preset, self._parts, self._autoencoder = preset, parts, autoencoder
         self._offload = offload
         self._room = room
+        self._layout = layout
         self._memories: dict[str, ModelMemory] = {}
 
     def fits_beside(
@@ -54,6 +57,7 @@ class Preflight:
             there_gib=there_gib,
             total_gib=room.total_gib,
             extra_gib=STYLE_ENCODER_GIB if styled or style_encoder_loaded else 0.0,
+            gang=self._layout,
         )
         networks_gib.pop(network, None)
         return need.room_gib + sum(networks_gib.values()) <= there_gib

@@ -17,10 +17,13 @@ import numpy as np
 import torch
 
 from airshower.actors.clip_chunks import ChunkTexts, make_clip
+from airshower.actors.gang import Gang
+from airshower.actors.gang_network import load_network
 from airshower.actors.local_parts import local_parts
 from airshower.actors.preflight import Preflight
 from airshower.actors.view_chunks import make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
+from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, TextEmbedding
 from airshower.configs.model_source import ModelSource
 from airshower.configs.multiview_spec import MultiviewSpec
@@ -56,7 +59,11 @@ class Replica:
         source: ModelSource,
         device: str = "cpu",
         threads: int = 1,
+        layout: GangLayout = ALONE,
     ) -> None:
+        """With a layout of several ranks this process is the first of them, on its first GPU; raises GangError where
+        the others can't be had.
+        """
         torch.set_num_threads(threads)
         self._source = source
         self._preset = source.preset
@@ -64,11 +71,12 @@ class Replica:
         self._offload = source.offload
         self._mover = gpu_mover(self._device) if source.offload else None
         self._parts = local_parts(source)
+        self._gang = None if layout == ALONE else Gang(source, layout, self._device, threads=threads)
         self._autoencoder: VideoAutoencoder = self._loaded("autoencoder", self._parts.autoencoder)
         self._preflight: Preflight | None = None
         if self._device.type == "cuda":
             room = partial(Room.of, self._device)
-            self._preflight = Preflight(source.preset, self._parts, self._autoencoder, self._offload, room)
+            self._preflight = Preflight(source.preset, self._parts, self._autoencoder, self._offload, room, layout)
         self._style_encoder: StyleEncoder | None = None
         self._models: dict[str, TransferModel | MultiviewModel] = {}
         self._identities: dict[str, dict[str, Any]] = {}
@@ -115,6 +123,11 @@ class Replica:
             peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
         )
 
+    def close(self) -> None:
+        """Ends the other ranks of a gang, which otherwise end with this process."""
+        if self._gang is not None:
+            self._gang.close()
+
     @torch.inference_mode()
     def reconstruct(self, frames: np.ndarray) -> np.ndarray:
         """Frames through the autoencoder and back, uint8 (F, H, W, 3): shows what the autoencoder loses."""
@@ -134,9 +147,16 @@ class Replica:
 
     def _model(self, network: str) -> TransferModel | MultiviewModel:
         if network not in self._models:
-            net = self._loaded("dit", partial(self._parts.network, network))
             kind = TransferModel if self._preset.multiview is None else MultiviewModel
-            self._models[network] = kind(net, self._autoencoder, self._device)
+            if self._gang is None:
+                net = self._loaded("dit", partial(self._parts.network, network))
+                self._models[network] = kind(net, self._autoencoder, self._device)
+            else:
+                self._models = {}  # as members have it: one network at a time
+                self._gang.load(network)
+                net = load_network(self._parts, network, self._gang.mesh, self._device)
+                together = partial(self._gang.denoising, network)
+                self._models[network] = kind(net, self._autoencoder, self._device, self._gang.mesh, together)
         return self._models[network]
 
     def _loaded(self, part: Offload, load: Callable[[torch.device, torch.dtype], Offloadable]) -> Offloadable:

@@ -41,6 +41,7 @@ class Cluster:
 
     cpus: float
     gpus: float
+    node_gpus: float = 0  # of the node that has most
 
 
 class ClusterError(RuntimeError):
@@ -69,7 +70,8 @@ def ray_session(
     try:
         _configure_data(verbose, stall_timeout_s)
         resources = ray.cluster_resources()
-        yield Cluster(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0))
+        node_gpus = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+        yield Cluster(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0), node_gpus=node_gpus)
     finally:
         if owned:
             ray.shutdown()

@@ -1,5 +1,6 @@
 """How the processes of a gang, one per GPU, share the work on one clip."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -45,5 +46,21 @@ class GangLayout:
                 "one group"
             )
 
+    def check_offload(self, offload: Collection[str]) -> None:
+        """Raises ValueError for parts that a gang keeps nowhere else."""
+        if self.ranks > 1 and "dit" in offload:
+            raise ValueError(
+                "offload dit: the network of a gang isn't kept in host memory: use --spread-weights, by which every "
+                "GPU holds one part of it"
+            )
+
 
 ALONE = GangLayout()
+
+
+def gang_of(gpus: int, *, guidance: bool, spread_weights: bool) -> GangLayout:
+    """The layout of so many GPUs; with `guidance` each half of them makes one evaluation of guidance."""
+    if guidance and gpus % 2:
+        raise ValueError(f"gang {gpus}: guidance in two groups takes an even number of GPUs: use {gpus + 1}")
+    groups = 2 if guidance else 1
+    return GangLayout(token_ranks=gpus // groups, guidance_groups=groups, spreads_weights=spread_weights)

@@ -1,6 +1,7 @@
 """What models of one camera and of several share: a transformer and an autoencoder, and what a chunk starts from."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -14,17 +15,33 @@ from airshower.models.mesh import ONE_DEVICE, Mesh
 from airshower.models.pixels import to_tensor
 from airshower.models.sampling import ChunkConditions, GuidedRegion
 
+# Has the other ranks of a mesh denoise the same chunk, for as long as the block lasts.
+Together = Callable[[ChunkConditions, SamplerSettings, GuidedRegion | None], AbstractContextManager[None]]
+
+
+def alone(
+    conditions: ChunkConditions, settings: SamplerSettings, region: GuidedRegion | None
+) -> AbstractContextManager[None]:
+    """There are no other ranks."""
+    return nullcontext()
+
 
 class ChunkModel:
     """Holds one transformer and one autoencoder on a device, which may be the first rank of a mesh."""
 
     def __init__(
-        self, net: Transformer, autoencoder: VideoAutoencoder, device: torch.device, mesh: Mesh = ONE_DEVICE
+        self,
+        net: Transformer,
+        autoencoder: VideoAutoencoder,
+        device: torch.device,
+        mesh: Mesh = ONE_DEVICE,
+        together: Together = alone,
     ) -> None:
         self.net = net
         self.autoencoder = autoencoder
         self.device = device
         self.mesh = mesh
+        self.together = together
 
     def denoise(
         self,
@@ -35,7 +52,8 @@ class ChunkModel:
         on_step: Callable[[int], None] | None = None,
     ) -> Tensor:
         """Latents of the chunk; raises ValueError for what the sampler or the mesh can't do."""
-        latents = denoise(self.net, conditions, settings, region=region, on_step=on_step, mesh=self.mesh)
+        with self.together(conditions, settings, region):
+            latents = denoise(self.net, conditions, settings, region=region, on_step=on_step, mesh=self.mesh)
         self.autoencoder.prefetch()  # not a step earlier: its weights would add to the peak that they keep away from
         return latents
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import airshower
 from airshower.cluster.session import ray_session
 from airshower.cluster.store import open_store
+from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.messages import Row, RowError
 from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import check_offload
@@ -68,6 +69,7 @@ class GenerateSettings:
     replicas: int | None = None  # None: one per GPU, or per CPU where there is no GPU
     device: str = "auto"  # auto | cpu | cuda
     address: str | None = None  # of a Ray cluster; None: RAY_ADDRESS or a local one
+    gang: GangLayout = ALONE  # of each replica
     verbose: bool = False  # let Ray talk
     retry_failed: bool = False  # rows that failed in earlier runs, too
     fresh: bool = False  # all rows again; earlier clips stay, but no longer count
@@ -108,6 +110,7 @@ def generate(
     if len({row.index for row in rows}) < len(rows):
         raise ValueError("rows share an index: number them, the manifest has one line per index")
     check_offload(settings.source.offload, settings.device, settings.source.preset)
+    settings.gang.check_offload(settings.source.offload)
     ledger = Ledger(open_store(output))
     ledger.require()
     epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch()
@@ -205,6 +208,7 @@ def _make(rows: Sequence[Row], settings: GenerateSettings, parts: "Callable[[str
             rows=len(rows),
             text_on_gpu=settings.source.preset.text_on_gpu,
             annotates=any(map(_annotated, rows)),
+            gang=settings.gang.ranks,
         )
         check_offload(settings.source.offload, pools.device, settings.source.preset)
         run.tell(PoolsStarted(replicas=pools.replicas, device=pools.device))
@@ -219,7 +223,7 @@ def _parts_for(settings: GenerateSettings) -> "Callable[[str], GraphParts]":
     def parts(device: str) -> "GraphParts":
         from airshower.pipelines.graph import parts_of  # imports Ray
 
-        return parts_of(settings.source, device)
+        return parts_of(settings.source, device, settings.gang)
 
     return parts
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 
+from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.messages import PreparedClip, PreparedViews, Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.row_formats import AnySpec
@@ -46,13 +47,13 @@ class GraphParts:
     load_replica: Callable[[], ReplicaLike]
 
 
-def parts_of(source: ModelSource, device: str) -> GraphParts:
-    """The real parts for a model."""
+def parts_of(source: ModelSource, device: str, gang: GangLayout = ALONE) -> GraphParts:
+    """The real parts for a model, whose replicas are gangs of a layout."""
     return GraphParts(
         prepare=_prepare,
         load_annotator=partial(_load_annotator, source, device),
         load_text_encoder=partial(_load_text_encoder, source, source.preset.text_device(device)),
-        load_replica=partial(_load_replica, source, device),
+        load_replica=partial(_load_replica, source, device, gang),
     )
 
 
@@ -124,7 +125,7 @@ def _load_text_encoder(source: ModelSource, device: str, warn: Warn) -> TextEnco
     return TextEncoder(source, device=device, threads=1, warn=warn)
 
 
-def _load_replica(source: ModelSource, device: str) -> ReplicaLike:
+def _load_replica(source: ModelSource, device: str, gang: GangLayout) -> ReplicaLike:
     from airshower.actors.replica import Replica
 
-    return Replica(source, device=device, threads=1)
+    return Replica(source, device=device, threads=1, layout=gang)

@@ -44,17 +44,23 @@ def plan_pools(
     rows: int,
     text_on_gpu: bool = False,
     annotates: bool = False,
+    gang: int = 1,
 ) -> Pools:
-    """Pools that fit the cluster; `replicas` None means one per GPU or CPU, and never more than there are rows.
+    """Pools that fit the cluster; `replicas` None means as many as there is room for, and never more than there are
+    rows. A replica takes `gang` GPUs of one node, or as many CPUs.
 
     `device` is auto, cpu or cuda. Raises ValueError when the cluster lacks what is asked for.
     """
     device = _resolved_device(device, cluster)
-    places = int(cluster.gpus if device == "cuda" else max(1, cluster.cpus))
+    shares = device == "cuda" and (text_on_gpu or annotates)
+    places = _places(cluster, device, gang, shares=shares)
     if replicas is not None and replicas < 1:
         raise ValueError(f"replicas {replicas}: at least one is needed to generate")
     if replicas is not None and device == "cuda" and replicas > places:
-        raise ValueError(f"replicas {replicas}: the cluster has {places} GPUs, one per replica: use at most {places}")
+        gpus = "one" if gang == 1 else f"{gang}"
+        raise ValueError(
+            f"replicas {replicas}: the cluster has {cluster.gpus:g} GPUs, {gpus} per replica: use at most {places}"
+        )
     text_gpus = _TEXT_GPUS if device == "cuda" and text_on_gpu else 0.0
     annotator_gpus = _ANNOTATOR_GPUS if device == "cuda" and annotates else 0.0
     replica_cpus = _REPLICA_CPUS - (ANNOTATE_CPUS if annotates else 0.0)
@@ -63,12 +69,37 @@ def plan_pools(
         device=device,
         replicas=count,
         replica_cpus=replica_cpus * min(1.0, cluster.cpus / count),  # more replicas than CPUs share them
-        replica_gpus=(1 - text_gpus - annotator_gpus) if device == "cuda" else 0,
+        replica_gpus=_replica_gpus(gang, text_gpus + annotator_gpus) if device == "cuda" else 0,
         text_gpus=text_gpus,
         annotates=annotates,
         annotator_gpus=annotator_gpus,
         tasks=max(1, int(cluster.cpus // 2)),
     )
+
+
+def _places(cluster: Cluster, device: str, gang: int, *, shares: bool) -> int:
+    """How many replicas there is room for; raises ValueError for a gang that fits no node."""
+    if device == "cpu":
+        return max(1, int(cluster.cpus) // gang)
+    if gang > max(1, cluster.node_gpus):
+        raise ValueError(
+            f"gang {gang}: no node of the cluster has more than {cluster.node_gpus:g} GPUs, and a gang is on one node: "
+            f"use --gang {max(1, int(cluster.node_gpus))} or less"
+        )
+    if gang == 1:
+        return int(cluster.gpus)
+    # Ray gives out whole GPUs or parts of one: what shares a single replica's GPU needs one of its own beside gangs.
+    places = int(cluster.gpus - shares) // gang
+    if not places:
+        raise ValueError(
+            f"gang {gang}: the cluster has {cluster.gpus:g} GPUs, and text encoder or annotators need one beside the "
+            f"gang's: use --gang {gang - 1}"
+        )
+    return places
+
+
+def _replica_gpus(gang: int, shared: float) -> float:
+    return 1 - shared if gang == 1 else gang
 
 
 def _resolved_device(device: str, cluster: Cluster) -> str:

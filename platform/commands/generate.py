@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from airshower.configs.gang_layout import gang_of
 from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import parse_offload
 from airshower.configs.presets import PRESETS, preset
@@ -113,6 +114,31 @@ def generate(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    gang: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="GPUs of one node that make each clip together: for clips sooner, not more of them",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 1,
+    gang_guidance: Annotated[
+        bool,
+        typer.Option(
+            "--gang-guidance",
+            help="One half of a gang for the evaluation with the prompt, the other for that without",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
+    spread_weights: Annotated[
+        bool,
+        typer.Option(
+            "--spread-weights",
+            help="Each GPU of a gang holds a part of the network, for networks that don't fit one",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
     address: Annotated[
         str | None,
         typer.Option(
@@ -167,6 +193,7 @@ def generate(
         source=source,
         replicas=replicas,
         device=device,
+        gang=gang_of(gang, guidance=gang_guidance, spread_weights=spread_weights),
         address=address,
         verbose=verbose,
         retry_failed=retry_failed,

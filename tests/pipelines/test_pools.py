@@ -29,3 +29,17 @@ def test_replicas_follow_the_devices_and_never_exceed_the_rows():
     assert plan_pools(machine, device="cuda", replicas=3, rows=2).replicas == 2
     with pytest.raises(ValueError, match="replicas 5: the cluster has 4 GPUs"):
         plan_pools(machine, device="cuda", replicas=5, rows=1000)
+
+
+def test_gangs_take_whole_gpus_of_one_node_and_leave_one_to_the_text_encoder():
+    cluster = Cluster(cpus=64, gpus=8, node_gpus=4)
+    pools = plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=4)
+    assert (pools.replicas, pools.replica_gpus) == (2, 4)
+    pools = plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=4, text_on_gpu=True)
+    assert (pools.replicas, pools.replica_gpus, pools.text_gpus) == (1, 4, 0.1)
+    with pytest.raises(ValueError, match="no node of the cluster has more than 4 GPUs, and a gang is on one node"):
+        plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=8)
+    one_node = Cluster(cpus=16, gpus=2, node_gpus=2)
+    with pytest.raises(ValueError, match="need one beside the gang's: use --gang 1"):
+        plan_pools(one_node, device="cuda", replicas=None, rows=100, gang=2, text_on_gpu=True)
+    assert plan_pools(Cluster(cpus=4, gpus=0), device="cpu", replicas=None, rows=100, gang=2).replicas == 2
