@@ -21,6 +21,7 @@ from airshower.platform.commands.memory import memory
 from airshower.platform.commands.runs import runs_app
 from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
+from airshower.platform.commands.submit import submit
 from airshower.platform.commands.train import train
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -55,6 +56,7 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("serve")(serve)
 app.command("memory")(memory)
+app.command("submit", context_settings={"allow_interspersed_args": False})(submit)
 app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
 app.add_typer(spec_app, name="spec")
