@@ -6,6 +6,7 @@ from where Ray's own commands find it. Deliberately remembers nothing: what a jo
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 from airshower.cluster.session import ClusterError, check_reachable, set_ray_environment
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
+_CHATTY = ("dashboard.modules.job.sdk", "dashboard.modules.dashboard_sdk", "_private.runtime_env")
 _QUIET_S = 60.0  # a stream that says nothing for so long may have died unseen
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
 _GIVE_UP_S = 600.0  # without an answer of the job server
@@ -58,6 +60,8 @@ class JobServer:
             check_reachable(self.address)
             from ray.job_submission import JobSubmissionClient
 
+            for name in _CHATTY:
+                logging.getLogger(f"ray.{name}").setLevel(logging.ERROR)
             self._client = JobSubmissionClient()
 
     def find(self, job_id: str) -> Job | None:
@@ -154,7 +158,7 @@ class JobServer:
             said = " ".join(str(error).split())
             if said.startswith("Authentication required"):
                 said = "it asks for a token: put the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
-            elif said.startswith("Authentication failed"):
+            elif said.startswith("Authentication failed") or "InvalidAuthToken" in said:
                 said = "it refuses the token: put the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
             raise ClusterError(f"job server of {self.address}: {said}") from error
 

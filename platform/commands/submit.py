@@ -18,6 +18,7 @@ import typer
 
 import airshower
 from airshower.cluster import storage
+from airshower.platform.job_command import JobCommand, job_command
 
 if TYPE_CHECKING:
     from airshower.cluster.jobs import Job, JobServer
@@ -28,7 +29,9 @@ def submit(
     command: Annotated[
         list[str],
         typer.Argument(
-            metavar="COMMAND", help="generate, train or evaluate with its flags, --output among them", show_default=False
+            metavar="COMMAND",
+            help="generate, train or evaluate with its flags, --output among them",
+            show_default=False,
         ),
     ],
     *,
@@ -53,10 +56,10 @@ def submit(
 ) -> None:
     """Run a command as a job on a Ray cluster and follow it to its end.
 
-    A cluster takes each id once: a second call says what became of the first job, and follows it. Exits as the job
-    did; Ctrl-C leaves it running.
+    A cluster takes each id once: a second call says what became of the first job, and follows it. The exit code is
+    that of the job; Ctrl-C leaves it running.
     """
-    arguments = _checked(context, command, shared_output)
+    arguments = _checked(job_command(context, command), shared_output)
     chosen = job_id or _id_of(arguments)
     entrypoint = shlex.join(["python", "-m", "airshower", *arguments])
 
@@ -79,20 +82,20 @@ def submit(
     raise typer.Exit(job.exit_code)
 
 
-def _checked(context: typer.Context, command: Sequence[str], shared_output: bool) -> list[str]:
-    """The command with its output as the job needs it; raises ValueError and the parser's errors before any upload."""
-    name, *rest = command
-    assert context.parent is not None
-    commands = context.parent.command.commands  # type: ignore[attr-defined]
-    takes_output = {known for known, each in commands.items() if any(p.name == "output" for p in each.params)}
-    if name not in takes_output:
-        raise ValueError(f"a job can't be {name!r}: use one of {', '.join(sorted(takes_output))}")
-    given = commands[name].make_context(name, list(rest), parent=context.parent).params
-    if given.get("address"):
-        raise ValueError("a job runs on the cluster that it is handed in to: leave --address out of its command")
-    for spec in given.get("specs", ()):
+def _checked(command: JobCommand, shared_output: bool) -> list[str]:
+    """The command's words with its output as the job needs it; raises ValueError before anything is uploaded."""
+    for spec in command.specs:
         _require_uploaded(spec)
-    return [name, *_with_output(rest, given["output"], shared_output)]
+    if storage.is_url(command.output):
+        return list(command.arguments)
+    if not shared_output:
+        raise ValueError(
+            f"--output {command.output} would lie on the disks of single nodes: give a URL such as s3://BUCKET/RUN, "
+            "or add --shared-output where every node sees that folder"
+        )
+    absolute = storage.absolute(command.output)  # the job has a working directory of its own
+    forms = {f"{flag}{command.output}": f"{flag}{absolute}" for flag in ("", "--output=", "-o")}
+    return [forms.get(word, word) for word in command.arguments]
 
 
 def _require_uploaded(spec: str) -> None:
@@ -104,23 +107,8 @@ def _require_uploaded(spec: str) -> None:
         raise ValueError(f"{spec} does not exist: name a file or folder in the working directory, or a URL")
 
 
-def _with_output(arguments: Sequence[str], output: Any, shared: bool) -> list[str]:  # noqa: ANN401 - a str or a Path
-    if output is None:
-        raise ValueError("a job needs a place that outlives it: add --output s3://BUCKET/RUN")
-    named = str(output)
-    if storage.is_url(named):
-        return list(arguments)
-    if not shared:
-        raise ValueError(
-            f"--output {named} would lie on the disks of single nodes: give a URL such as s3://BUCKET/RUN, "
-            "or add --shared-output where every node sees that folder"
-        )
-    forms = {named: storage.absolute(named)}  # as a word of its own, or behind its flag
-    forms |= {f"{flag}{named}": f"{flag}{storage.absolute(named)}" for flag in ("--output=", "-o")}
-    return [forms.get(argument, argument) for argument in arguments]
-
-
 def _id_of(arguments: Sequence[str]) -> str:
+    """The same for the same command and output."""
     return f"airshower-{hashlib.sha256(json.dumps(list(arguments)).encode()).hexdigest()[:12]}"
 
 
@@ -143,8 +131,8 @@ def _say_what_became_of_it(server: "JobServer", job_id: str, entrypoint: str) ->
 def _ending(job: "Job") -> str:
     if job.state == "SUCCEEDED":
         return f"{job.id} succeeded"
-    again = f"a run that goes on where it ended needs an id of its own: --id {job.id}-2"
-    return f"{job.id} {job.state.lower()}: {job.message or 'no reason was given'}; {again}"
+    reason = job.message.partition(", last available logs")[0] or "no reason was given"
+    return f"{job.id} {job.state.lower()}: {reason}; to go on where it ended, use another id: --id {job.id}-2"
 
 
 def _say(line: str) -> None:
