@@ -140,13 +140,11 @@ def test_a_job_runs_once_whatever_its_cluster_has_installed(head, tmp_path):
 
 @pytest.mark.cluster
 def test_a_job_that_fails_ends_the_command_with_its_code(head, tmp_path):
-    (tmp_path / "row.json").write_text(json.dumps({"prompt": "rain", "sed": 3}))
-    code, log, said = head.submit("--shared-output", "--", "generate", str(tmp_path), "-o", str(tmp_path / "run"))
-    assert code == 1
-    assert "did you mean 'seed'?" in log
-    assert re.search(
-        r"airshower-[0-9a-f]{12} failed: .*exit code 1; to go on .* --id airshower-[0-9a-f]{12}-2\n$", said
-    )
+    missing = str(tmp_path / "rows.json")  # a path on storage that this machine needs not see
+    code, log, said = head.submit("generate", missing, "--output", "s3://drives/run")
+    assert code == 2
+    assert f"airshower: {missing} does not exist" in log
+    assert re.search(r"airshower-[0-9a-f]{12} failed: .*exit code 2; to go on .* --id airshower-[0-9a-f]{12}-2\n$", said)
 
 
 @pytest.mark.cluster
