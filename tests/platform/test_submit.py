@@ -144,7 +144,9 @@ def test_a_job_that_fails_ends_the_command_with_its_code(head, tmp_path):
     code, log, said = head.submit("generate", missing, "--output", "s3://drives/run")
     assert code == 2
     assert f"airshower: {missing} does not exist" in log
-    assert re.search(r"airshower-[0-9a-f]{12} failed: .*exit code 2; to go on .* --id airshower-[0-9a-f]{12}-2\n$", said)
+    assert re.search(
+        r"airshower-[0-9a-f]{12} failed: .*exit code 2; to go on .* --id airshower-[0-9a-f]{12}-2\n$", said
+    )
 
 
 @pytest.mark.cluster
