@@ -98,7 +98,7 @@ def _connect(address: str, verbose: bool, local_cpus: int | None) -> None:
                 logging_level=level,
             )
         else:
-            _check_reachable(address)
+            check_reachable(address)
             ray.init(address=address, log_to_driver=verbose, logging_level=level)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -109,9 +109,9 @@ def _connect(address: str, verbose: bool, local_cpus: int | None) -> None:
         _use_up_restart_notice()
 
 
-def _check_reachable(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Raises ConnectionError when nobody listens at host:port; Ray would try for a minute, then end the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
     if not port.isdigit():
         return  # "auto" and the like, which Ray refuses by itself
     try:

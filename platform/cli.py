@@ -14,6 +14,7 @@ import typer
 import airshower
 from airshower.cluster.session import set_ray_environment
 from airshower.platform.commands.checkpoint import checkpoint_app
+from airshower.platform.commands.cluster import cluster_app
 from airshower.platform.commands.data import data_app
 from airshower.platform.commands.evaluate import evaluate
 from airshower.platform.commands.generate import generate
@@ -21,6 +22,7 @@ from airshower.platform.commands.memory import memory
 from airshower.platform.commands.runs import runs_app
 from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
+from airshower.platform.commands.submit import submit
 from airshower.platform.commands.train import train
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -55,7 +57,9 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("serve")(serve)
 app.command("memory")(memory)
+app.command("submit", context_settings={"allow_interspersed_args": False})(submit)
 app.add_typer(runs_app, name="runs")
+app.add_typer(cluster_app, name="cluster")
 app.add_typer(data_app, name="data")
 app.add_typer(spec_app, name="spec")
 app.add_typer(checkpoint_app, name="checkpoint")
