@@ -1,13 +1,13 @@
 # The image of every node: this package, its pinned dependencies, and what Ray wants to find on a node.
 #
-#   docker build --tag airshower:cpu .
-#   docker build --tag airshower:cuda --build-arg BASE=nvidia/cuda:13.0.1-base-ubuntu24.04 \
-#       --build-arg TORCH_INDEX=https://pypi.org/simple .
+#   docker build --tag airshower:cuda --build-arg BASE=nvidia/cuda:13.0.1-base-ubuntu24.04 .
+#   docker build --tag airshower:cpu --build-arg TORCH_INDEX=URL .
 #
-# BASE needs apt and Python 3.11 or newer in it. The GPU's driver comes from the host; CUDA's libraries come with torch.
+# TORCH_INDEX: where pip finds another build of torch, such as PyTorch's own index of those for CPUs, a fraction of the
+# size. BASE needs apt and Python 3.11 or newer in it. The GPU's driver comes from the host; CUDA's libraries come with torch.
 ARG BASE=debian:bookworm-slim
 FROM ${BASE}
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX=
 
 # wget: KubeRay's probes; procps: its preStop hook; rsync, openssh-client: `ray up`; the rest runs Python.
 RUN apt-get update \
@@ -28,7 +28,7 @@ WORKDIR /opt/airshower
 COPY --chown=airshower pyproject.toml constraints.txt README.md LICENSE ./
 COPY --chown=airshower airshower/__init__.py airshower/py.typed airshower/
 RUN python3 -m venv /opt/venv \
-    && pip install --no-cache-dir --constraint constraints.txt --extra-index-url "${TORCH_INDEX}" . boto3
+    && pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} . boto3
 
 COPY --chown=airshower . .
 RUN pip install --no-cache-dir --no-deps --force-reinstall . && rm -rf build ./*.egg-info
