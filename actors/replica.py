@@ -24,6 +24,7 @@ from airshower.actors.preflight import Preflight
 from airshower.actors.view_chunks import make_views
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.gang_layout import ALONE, GangLayout
+from airshower.configs.gpus import type_of
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, TextEmbedding
 from airshower.configs.model_source import ModelSource
 from airshower.configs.multiview_spec import MultiviewSpec
@@ -121,6 +122,7 @@ class Replica:
             chunks=chunks,
             seconds=dict(clock.seconds),
             peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
+            gpu=type_of(torch.cuda.get_device_name(self._device)) if self._device.type == "cuda" else None,
         )
 
     def close(self) -> None:

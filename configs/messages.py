@@ -92,6 +92,7 @@ class GeneratedClip:
     chunks: int
     seconds: dict[str, float]  # load_s, encode_s, denoise_s, decode_s
     peak_gpu_gib: float | None = None  # most memory that tensors held at a time; None on a CPU
+    gpu: str | None = None  # its type; None on a CPU
 
 
 @dataclass(frozen=True, kw_only=True)

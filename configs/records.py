@@ -37,6 +37,7 @@ class Commit(_Record):
     chunks: int
     seconds: dict[str, float]  # by stage
     node: str  # name of the machine that wrote it
+    gpu: str | None = None  # type of that which generated it, as in airshower.configs.gpus; None: a CPU
 
 
 class Failure(_Record):

@@ -1,17 +1,19 @@
 """The sizes of a model's parts, from which its memory is computed: of a loaded one, or of a preset without weights."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
 
 from airshower.configs.network import DitConfig
 from airshower.configs.networks_2b import published_networks, transfer25_multi_control
-from airshower.configs.presets import ModelPreset, PublishedWeights
+from airshower.configs.presets import ModelPreset, PublishedWeights, TrainedWeights
 from airshower.configs.published import published
-from airshower.models.host_weights import HOST
 from airshower.models.memory import ModelMemory, Part, module_part, network_part, reason1_part, t5_part
 from airshower.models.model_parts import open_parts
+from airshower.models.weights import SHIPPED
 
 
 def memory_of(preset: ModelPreset, config: DitConfig, autoencoder: AutoencoderKLWan) -> ModelMemory:
@@ -34,7 +36,14 @@ def memory_without_weights(preset: ModelPreset, controls: Sequence[str]) -> Mode
         return memory_of(preset, _published_config(preset.weights, controls), autoencoder)
     parts = open_parts(preset, None)
     config = parts.network_config(parts.network_of(controls))
-    return memory_of(preset, config, parts.autoencoder(HOST, torch.float32).model)
+    with torch.device("meta"):
+        autoencoder = AutoencoderKLWan.from_config(shipped_autoencoder(preset.weights))
+    return memory_of(preset, config, autoencoder)
+
+
+def shipped_autoencoder(weights: TrainedWeights) -> dict[str, Any]:
+    """The hyper-parameters of a shipped model's autoencoder, as diffusers names them."""
+    return json.loads((SHIPPED / weights.autoencoder_of / "autoencoder" / "config.json").read_text())
 
 
 def _published_config(weights: PublishedWeights, controls: Sequence[str]) -> DitConfig:

@@ -50,6 +50,28 @@ class Video:
     source_width: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoHeader:
+    """What a file announces: its frames are counted only where it doesn't say how many there are."""
+
+    frames: int
+    fps: float
+    height: int
+    width: int
+
+
+def read_header(path: str) -> VideoHeader:
+    """Length, rate and size of a video or image from its header and first frame; raises as `read_video`."""
+    with _opened(path) as container:
+        stream = _video_stream(container, path)
+        rate = _frames_per_second(container, stream, path)
+        decoded = _decoded(container, stream, path)
+        height, width = next(decoded).shape[:2]
+        seconds = (container.duration or 0) / av.time_base
+        frames = stream.frames or round(seconds * rate) or 1 + sum(1 for _ in decoded)
+    return VideoHeader(frames=frames, fps=rate, height=height, width=width)
+
+
 def read_video(
     path: str,
     *,

@@ -89,4 +89,5 @@ def _commit(row: Row, run: str, nonce: str, folder: str, files: dict[str, Output
         chunks=row.generated.chunks,
         seconds={key: round(value, 4) for key, value in {**row.seconds, **row.generated.seconds}.items()},
         node=socket.gethostname(),
+        gpu=row.generated.gpu,
     )
