@@ -55,13 +55,7 @@ def make_clip(
             conditions = model.encode(inputs)
             region = None if inputs.guided is None else model.guided_region(inputs.guided)
         with time("denoise_s"):
-            sampling = SamplerSettings(
-                sampler=preset.sampler,
-                seed=chunk.seed,
-                steps=settings.steps,
-                shift=preset.shift,
-                guidance=settings.guidance,
-            )
+            sampling = SamplerSettings.of(preset, settings, chunk.seed)
             told = partial(on_step, number, len(chunks))
             latents = model.denoise(conditions, sampling, region=region, on_step=told)
         with time("decode_s"):

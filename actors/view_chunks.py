@@ -48,13 +48,7 @@ def make_views(
         with time("encode_s"):
             conditions = model.encode(clip.chunk(chunk, made))
         with time("denoise_s"):
-            sampling = SamplerSettings(
-                sampler=preset.sampler,
-                seed=chunk.seed,
-                steps=settings.steps,
-                shift=preset.shift,
-                guidance=settings.guidance,
-            )
+            sampling = SamplerSettings.of(preset, settings, chunk.seed)
             told = partial(on_step, number, len(chunks))
             latents = model.denoise(conditions, sampling, on_step=told)
         with time("decode_s"):

@@ -92,25 +92,24 @@ def stated_version(info: Mapping[str, Any]) -> str:
 
 def list_files(folder: str) -> list[str]:
     """The files of a folder, sorted, as full paths; its subfolders are not entered. Raises OSError."""
-    if not is_url(folder):
-        with as_os_error(folder), os.scandir(folder) as entries:
-            return sorted(entry.path for entry in entries if entry.is_file())
-    with as_os_error(folder):
-        fs, place = url_to_fs(folder)
-        # an object store lists a folder's own marker among its files
-        files = [entry["name"] for entry in fs.ls(place, detail=True) if entry["type"] == "file"]
-        return sorted(fs.unstrip_protocol(name) for name in files if name.rstrip("/") != place.rstrip("/"))
+    return [path for path, is_file in _entries(folder) if is_file]
 
 
 def list_folders(folder: str) -> list[str]:
     """The folders in a folder, sorted, as full paths; theirs are not entered. Raises OSError."""
+    return [path for path, is_file in _entries(folder) if not is_file]
+
+
+def _entries(folder: str) -> list[tuple[str, bool]]:
+    """The files and folders in a folder, sorted: the full path, and whether it is a file."""
     if not is_url(folder):
         with as_os_error(folder), os.scandir(folder) as entries:
-            return sorted(entry.path for entry in entries if entry.is_dir())
+            return sorted((one.path, one.is_file()) for one in entries if one.is_file() or one.is_dir())
     with as_os_error(folder):
         fs, place = url_to_fs(folder)
-        found = [entry["name"] for entry in fs.ls(place, detail=True) if entry["type"] == "directory"]
-        return sorted(fs.unstrip_protocol(name) for name in found)
+        # an object store lists a folder's own marker among its entries
+        found = [one for one in fs.ls(place, detail=True) if one["name"].rstrip("/") != place.rstrip("/")]
+        return sorted((fs.unstrip_protocol(one["name"]), one["type"] == "file") for one in found)
 
 
 def list_matching(pattern: str) -> list[str]:

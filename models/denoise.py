@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from airshower.configs.presets import Sampler
+from airshower.configs.presets import ModelPreset, Sampler
+from airshower.configs.row_spec import SamplingSettings
 from airshower.models.adams_bashforth import edm_sigmas, sample_predict2
 from airshower.models.distilled import distilled_angles, sample_distilled
 from airshower.models.dit.transformer import Transformer
@@ -26,6 +27,17 @@ class SamplerSettings:
     steps: int
     shift: float  # of the flow sampler's noise levels
     guidance: float  # 0: none; a distilled network has none whatever it is
+
+    @classmethod
+    def of(cls, preset: ModelPreset, settings: SamplingSettings, seed: int) -> "SamplerSettings":
+        """Those of a row's chunk."""
+        return cls(
+            sampler=preset.sampler,
+            seed=seed,
+            steps=settings.steps,
+            shift=preset.shift,
+            guidance=settings.guidance,
+        )
 
 
 def denoise(

@@ -6,6 +6,7 @@ the rows' files, the header and the first frame are read.
 
 import os
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -137,10 +138,9 @@ def plan(
     kinds = kinds_of(rows, chosen)
     times = ServiceTimes(ModelCosts(chosen, offloaded))
     source = ModelSource(preset=chosen, weights=weights, annotators=annotators, offload=offloaded)
-    keyed, commits = ([], []) if output is None else _made(rows, source, output)
-    made = {commit.key for commit in commits}
+    keyed, made, commits = ([], set(), []) if output is None else _made(rows, source, output)
     by_key = {row.key: kinds.of_row[row.index] for row in keyed if row.index in kinds.of_row}
-    learned = learn_from(commits[:_MOST_LEARNED], by_key, there, times)
+    learned = learn_from(commits, by_key, there, times)
     left = [row for row in keyed or rows if row.key not in made or not row.key]
     settings = PlanSettings(device=device, replicas=replicas)
     planned = plan_run(left, kinds, there, times, prices, settings).plan
@@ -197,18 +197,19 @@ def _this_machine() -> "Inventory":
     return Inventory(nodes=(node,))
 
 
-def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[list[Row], list[Commit]]":
-    """The rows with their keys in a run folder, and the commits that it has of them."""
+def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[list[Row], set[str], list[Commit]]":
+    """The rows with their keys in a run folder, the keys that are made, and some of their commits to learn from."""
     from airshower.cluster.store import open_store
     from airshower.pipelines.ledger.keyed_rows import with_keys
     from airshower.pipelines.ledger.ledger import Ledger, salt
 
     ledger = Ledger(open_store(output, probe=False))
     if not ledger.exists:
-        return [], []
+        return [], set(), []
     ledger.require()
     keyed = with_keys(rows, source, salt=salt(ledger.epoch()))
-    return keyed, list(ledger.commits({row.key for row in keyed} & ledger.committed()))
+    made = {row.key for row in keyed} & ledger.committed()
+    return keyed, made, list(ledger.commits(islice(made, _MOST_LEARNED)))
 
 
 def _print(planned: "Plan", times: "ServiceTimes", console: Console) -> None:

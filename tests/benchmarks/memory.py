@@ -1,11 +1,12 @@
 """Predicted against measured GPU memory, and what offloading costs: full-size networks with random weights on one GPU.
 
-python tests/benchmarks/memory.py [--only exact memory passes text]
+python tests/benchmarks/memory.py [--only exact memory passes pieces text]
 
 exact: an offloaded network, autoencoder and text encoder give the bits that they give without, in small.
 memory: peaks of encoding, denoising and decoding for several clips, with and without offloading, beside
 `airshower.models.memory`; and the constants of that file as they are measured here.
 passes: seconds per evaluation of the network at 1280x704, 93 frames, with and without --offload dit.
+pieces: the same and its peak, at several sizes of the pieces in which layers work on wide temporaries.
 text: Reason1 at full size, with and without --offload text.
 """
 
@@ -28,6 +29,7 @@ from airshower.configs.presets import preset
 from airshower.models import memory
 from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
 from airshower.models.chunks import latent_frames
+from airshower.models.dit import layers
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.dit.views import Cameras
 from airshower.models.host_weights import CudaMover
@@ -44,7 +46,8 @@ from random_reason1 import reason1_language_config
 
 GPU = torch.device("cuda")
 TEXT_TOKENS = 512
-PARTS = ("exact", "memory", "passes", "text")
+PARTS = ("exact", "memory", "passes", "pieces", "text")
+PIECES = (8192, 16384, 32768, 1 << 30)  # tokens; the last one: all at once
 FULL = ClipShape(frames=93, height=704, width=1280)
 SMALL = ClipShape(frames=9, height=128, width=192)
 OFFLOADED = ("autoencoder", "dit")
@@ -64,7 +67,8 @@ def main() -> None:
     with torch.inference_mode():
         for part in only:
             begun_s = time.perf_counter()
-            {"exact": show_exact, "memory": show_memory, "passes": show_passes, "text": show_text}[part]()
+            shows = {"exact": show_exact, "memory": show_memory, "passes": show_passes, "pieces": show_pieces}
+            (shows | {"text": show_text})[part]()
             print(f"  {part}: {time.perf_counter() - begun_s:.0f} s\n", flush=True)
 
 
@@ -124,6 +128,21 @@ def show_passes() -> None:
         denoised(net, conditions)  # warms up, and shows the order of the blocks
         seconds = [_seconds(lambda: denoised(net, conditions)) for _ in range(2)]
         print(f"{FULL}, {words}: {min(seconds):.3f} s per pass ({', '.join(f'{one:.3f}' for one in seconds)})")
+
+
+def show_pieces() -> None:
+    """Sizes take turns, so that a machine that slows down slows all of them."""
+    config = transfer25_with_image("edge")
+    net, conditions = built(Transformer, config), conditions_for(config, FULL)
+    denoised(net, conditions)
+    seconds: dict[int, list[float]] = {tokens: [] for tokens in PIECES}
+    for tokens in PIECES * 3:
+        layers.PIECE_TOKENS = tokens
+        seconds[tokens].append(_seconds(lambda: denoised(net, conditions)))
+    for tokens, taken in seconds.items():
+        layers.PIECE_TOKENS = tokens
+        peak = peak_gib(lambda: denoised(net, conditions))
+        print(f"{FULL}, pieces of {tokens} tokens: {min(taken):.3f} to {max(taken):.3f} s per pass, {peak:.2f} GiB")
 
 
 def show_text() -> None:
