@@ -52,7 +52,6 @@ class ManifestEntry:
     prompt: str
     error: RowError | None = None
     outputs: dict[str, str] = field(default_factory=dict)  # kind: path in the run folder
-    made_as: str = ""  # the name in its files' names: a row may be called otherwise by now
     frames: int | None = None
     fps: float | None = None
     height: int | None = None
@@ -75,7 +74,6 @@ def entry_of(row: Row) -> ManifestEntry:
         source=row.source,
         prompt=row.prompt,
         error=row.error,
-        made_as=row.name,
         seconds=row.seconds,
     )
     if row.error is not None or row.generated is None or row.prepared is None:

@@ -45,7 +45,6 @@ def made_entry(row: Row, commit: Commit) -> ManifestEntry:
     return replace(
         entry_of(row),
         outputs=outputs,
-        made_as=commit.name,
         frames=commit.frames,
         fps=commit.fps,
         height=commit.height,

@@ -17,9 +17,10 @@ def show(store: Store, entry: ManifestEntry) -> None:
     folder = store.local_path("")
     if folder is None:
         return
+    made_as = PurePosixPath(entry.outputs["record"]).stem  # the row may be called otherwise by now
     for path in set(entry.outputs.values()):
         file = PurePosixPath(path).name
-        link = folder / f"{entry.name}{file.removeprefix(entry.made_as)}"
+        link = folder / f"{entry.name}{file.removeprefix(made_as)}"
         if not (link.is_symlink() and os.readlink(link) == path):
             _replace(link, path)
 
