@@ -22,7 +22,7 @@ from airshower.actors.gang_network import load_network
 from airshower.actors.local_parts import local_parts
 from airshower.actors.preflight import Preflight
 from airshower.actors.view_chunks import make_views
-from airshower.cluster.packing import pack_frames, unpack_frames
+from airshower.cluster.packing import hold_frames, unpack_frames
 from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.gpus import type_of
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, TextEmbedding
@@ -117,7 +117,7 @@ class Replica:
         else:
             raise ValueError(f"{spec.name}: {self._preset.name} can't make this kind of row")
         return GeneratedClip(
-            frames=pack_frames(frames),
+            frames=hold_frames(frames),
             model=self._identity(network),
             chunks=chunks,
             seconds=dict(clock.seconds),

@@ -17,6 +17,7 @@ from airshower.actors.device_fault import is_device_fault
 from airshower.actors.replica import Replica
 from airshower.actors.row_texts import row_texts
 from airshower.actors.text_encoder import TextEncoder
+from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 
@@ -95,6 +96,8 @@ class ServedReplica:
             stage, started_s = "generate", time.monotonic()
             generated = self._replica.generate(row.spec, row.prepared, text, negative_text, on_progress=report)
             seconds["generate"] = time.monotonic() - started_s
+            frames = pack_frames(unpack_frames(generated.frames))  # they are written elsewhere
+            generated = replace(generated, frames=frames)
         except Exception as error:  # noqa: BLE001 - an error is data; the caller reports it as this row's failure
             if is_device_fault(error):
                 os._exit(1)  # Serve starts another replica and the caller tries the row again

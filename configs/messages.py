@@ -1,11 +1,12 @@
 """What crosses actor boundaries: plain frozen records, small or compressed.
 
 A row travels through the pipeline as a `Row`. An error is data: a stage that fails sets `error` and later stages pass
-the row on. Frames travel losslessly packed (`airshower.cluster.packing`), never raw.
+the row on. What the generator needs of a row's videos travels losslessly packed (`airshower.cluster.packing`); the
+frames that it makes stay in its process, where they become a video.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.spec import Control
@@ -26,9 +27,10 @@ class RowError:
 
 @dataclass(frozen=True, kw_only=True)
 class PackedFrames:
-    """Frames, losslessly compressed; unpacks to uint8 (frames, height, width, 3)."""
+    """Frames, losslessly compressed or, within a process, as they are; unpacks to uint8 (frames, height, width, 3)."""
 
-    data: bytes
+    data: bytes | memoryview
+    coding: Literal["color", "gray", "none"] = "color"  # gray: all channels are equal, and one is kept
     frames: int
     height: int
     width: int
@@ -38,7 +40,8 @@ class PackedFrames:
 class PreparedClip:
     """What the generator needs of a row, and what the gallery shows of its inputs.
 
-    Controls all have the clip's frame count and size. `input_frames` is None when the row has no input video.
+    Controls all have the clip's frame count and size. An input video is there encoded, as it is shown, and as frames
+    only where the generator or the shown clip needs its pixels.
     """
 
     fps: float
@@ -47,9 +50,10 @@ class PreparedClip:
     width: int
     input_height: int
     input_width: int
-    input_frames: PackedFrames | None
     controls: dict[Control, PackedFrames]
     masks: dict[Control, PackedFrames]
+    input_frames: PackedFrames | None = None
+    shown_input: bytes | None = None  # an mp4, or a jpeg of a single frame
     style_image: PackedFrames | None = None  # one frame, at its own size
     guided_region: PackedFrames | None = None  # white where the result is kept close to the input
     annotators: dict[str, str] = field(default_factory=dict)  # networks that computed some of it: SHA-256 of weights

@@ -36,6 +36,25 @@ class PoolsStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A replica, text encoder or annotator is ready for rows."""
+
+    loader: str  # tells those of a kind apart
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFailed:
+    """One could not be loaded, and will be tried again."""
+
+    loader: str
+    what: str
+    message: str
+    final: bool  # unless somebody mends it
+    again_in_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageFinished:
     """One row went through one stage."""
 
@@ -81,5 +100,6 @@ class RowFailed:
     message: str
 
 
-LiveEvent = StageFinished | RowProgress | Warned  # what comes from the stages while rows are on their way
+# What comes from the stages while rows are on their way.
+LiveEvent = Loaded | LoadFailed | StageFinished | RowProgress | Warned
 Event = Working | RunStarted | PoolsStarted | LiveEvent | RowDone | RowFailed

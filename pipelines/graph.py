@@ -1,40 +1,30 @@
 """The Ray Data graph of batch generation: which stage calls what, as tasks or as a pool of actors.
 
-What a row carries between stages is losslessly packed, one row per block. Importing this module imports Ray, so a
-driver does it once it is connected (`airshower.cluster.session`).
+What a row carries between stages is losslessly packed, one parcel of rows per block. Importing this module imports
+Ray, so a driver does it once it is connected (`airshower.cluster.session`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import ray
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 
 from airshower.configs.gang_layout import ALONE, GangLayout
-from airshower.configs.messages import PreparedClip, PreparedViews, Row
+from airshower.configs.messages import PreparedClip, PreparedViews
 from airshower.configs.model_source import ModelSource
 from airshower.configs.row_formats import AnySpec
-from airshower.pipelines.monitor import Reporter
-from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, Pools
-from airshower.pipelines.stages import (
-    AnnotateStage,
-    GenerateStage,
-    ReplicaLike,
-    TextEncoderLike,
-    TextStage,
-    Warn,
-    prepare_stage,
-    row_table,
-    write_stage,
-)
+from airshower.pipelines.dispatch.dispatcher import Dispatch
+from airshower.pipelines.dispatch.source import parcels
+from airshower.pipelines.make_stage import ROWS_AT_A_TIME, MakeStage, ReplicaLike, Writer
+from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, Pools
+from airshower.pipelines.stages import AnnotateStage, TextEncoderLike, TextStage, Warn, prepare_stage
 
 if TYPE_CHECKING:
     from airshower.pipelines.annotate import AnnotatorLike
 
-# One clip is worked on and one waits in the actor's process, so a replica never waits for Ray between two rows.
-_TASKS_IN_FLIGHT = 2
+_ONE_AHEAD = 2  # one row is worked on and one waits in the actor's process, so that it never waits for Ray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,51 +47,54 @@ def parts_of(source: ModelSource, device: str, gang: GangLayout = ALONE) -> Grap
     )
 
 
-def build_graph(
-    rows: Sequence[Row], parts: GraphParts, write: Callable[[Row], Row], pools: Pools, reporter: Reporter
-) -> Dataset:
-    """The lazy graph over rows without error; it yields one pickled ManifestEntry per row, in order of completion.
+def build_graph(pool: str, parts: GraphParts, writer: Writer, pools: Pools, dispatch: Dispatch) -> Dataset:
+    """The lazy graph through which a pool's rows go; it yields a packed ManifestEntry per row, in order of completion.
 
-    `write` makes a generated row last and adds its `outputs`.
+    `writer` makes a generated row last.
     """
-    one_row: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
-    prepared = ray.data.from_arrow([row_table(row) for row in rows]).map_batches(
-        partial(prepare_stage, prepare=parts.prepare, reporter=reporter),
+    one_parcel: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
+    prepared = parcels(dispatch, pool).map_batches(
+        partial(prepare_stage, prepare=parts.prepare, dispatch=dispatch),
         compute=TaskPoolStrategy(size=pools.tasks),
         num_cpus=PREPARE_CPUS,
-        **one_row,
+        **one_parcel,
     )
     if pools.annotates:
         prepared = prepared.map_batches(
             AnnotateStage,
-            fn_constructor_kwargs={"load": parts.load_annotator, "reporter": reporter},
-            compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_TASKS_IN_FLIGHT),
+            fn_constructor_kwargs={"load": parts.load_annotator, "dispatch": dispatch},
+            compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_ONE_AHEAD),
             num_cpus=ANNOTATE_CPUS,
             num_gpus=pools.annotator_gpus or None,
-            **one_row,
+            **one_parcel,
         )
     encoded = prepared.map_batches(
         TextStage,
-        fn_constructor_kwargs={"load": parts.load_text_encoder, "reporter": reporter},
-        compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_TASKS_IN_FLIGHT),
+        fn_constructor_kwargs={"load": parts.load_text_encoder, "dispatch": dispatch},
+        compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_ONE_AHEAD),
         num_cpus=TEXT_CPUS,
         num_gpus=pools.text_gpus or None,
-        **one_row,
+        **one_parcel,
     )
-    generated = encoded.map_batches(
-        GenerateStage,
-        fn_constructor_kwargs={"load": parts.load_replica, "reporter": reporter},
-        compute=ActorPoolStrategy(size=pools.replicas, max_tasks_in_flight_per_actor=_TASKS_IN_FLIGHT),
+    return encoded.map_batches(
+        MakeStage,
+        fn_constructor_kwargs={"load": parts.load_replica, "writer": writer, "dispatch": dispatch},
+        compute=ActorPoolStrategy(
+            size=pools.replicas,
+            max_tasks_in_flight_per_actor=ROWS_AT_A_TIME,
+            max_concurrent_calls_per_actor=ROWS_AT_A_TIME,
+            enable_true_multi_threading=True,
+        ),
         num_cpus=pools.replica_cpus,
         num_gpus=pools.replica_gpus or None,
-        **one_row,
+        **one_parcel,
     )
-    return generated.map_batches(
-        partial(write_stage, write=write, reporter=reporter),
-        compute=TaskPoolStrategy(size=pools.tasks),
-        num_cpus=WRITE_CPUS,
-        **one_row,
-    )
+
+
+def most_parcels(pools: Pools) -> int:
+    """How many parcels are under way at most: every stage has what it works on and what it takes up next."""
+    actors = 1 + pools.annotates
+    return ROWS_AT_A_TIME * pools.replicas + _ONE_AHEAD * actors + 2 * pools.tasks
 
 
 # The imports below stay inside: only workers load torch and the networks; the driver stays small and starts fast.

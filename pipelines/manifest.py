@@ -78,14 +78,13 @@ def entry_of(row: Row) -> ManifestEntry:
     )
     if row.error is not None or row.generated is None or row.prepared is None:
         return entry
-    clip = row.generated.frames
     return replace(
         entry,
         outputs=row.outputs,
         frames=row.prepared.frames,
         fps=row.prepared.fps,
-        height=clip.height,
-        width=clip.width,
+        height=row.prepared.height,
+        width=row.prepared.width,
         chunks=row.generated.chunks,
     )
 

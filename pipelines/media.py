@@ -6,6 +6,7 @@ BT.601 where nothing is tagged. Writing makes H.264 in mp4 that every browser pl
 Sound, variable frame rates and non-square pixels are not handled: frames count, their time stamps don't.
 """
 
+import io
 import os
 import shutil
 import tempfile
@@ -128,6 +129,15 @@ def write_video(target: str | os.PathLike[str] | IO[bytes], frames: np.ndarray, 
     finally:
         with suppress(OSError):  # gone already when all went well; the error that matters is raised above
             part.unlink()
+
+
+def shown_file(frames: np.ndarray, fps: float) -> bytes:
+    """Frames as a file to look at: an mp4, or a JPEG of a single one. Raises as `write_video` and `jpeg` do."""
+    if len(frames) == 1:
+        return jpeg(frames[0])
+    file = io.BytesIO()
+    write_video(file, frames, fps)
+    return file.getvalue()
 
 
 def jpeg(frame: np.ndarray) -> bytes:

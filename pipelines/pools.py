@@ -12,11 +12,10 @@ from airshower.cluster.session import Cluster
 
 # Shares of a CPU; with one replica they add up to one CPU, so a single-CPU machine runs every stage at once.
 # Ray Data fuses neighbouring stages of equal shares, and prepare must not run inside the text actor: they differ.
-_REPLICA_CPUS = 0.6  # annotators take their share from here
+_REPLICA_CPUS = 0.75  # with what it writes; annotators take their share from here
 ANNOTATE_CPUS = 0.05
 TEXT_CPUS = 0.1
 PREPARE_CPUS = 0.15
-WRITE_CPUS = 0.15
 # Of the GPU that they share; a share is a place and no limit on memory.
 _TEXT_GPUS = 0.1
 _ANNOTATOR_GPUS = 0.1
@@ -33,7 +32,7 @@ class Pools:
     text_gpus: float
     annotates: bool  # whether there are annotators
     annotator_gpus: float
-    tasks: int  # of prepare, and as many of write
+    tasks: int  # that prepare rows
 
 
 def plan_pools(

@@ -17,7 +17,7 @@ from airshower.configs.messages import PackedFrames, PreparedClip
 from airshower.configs.sizes import Size, nearest_size
 from airshower.configs.spec import ClipSpec, Control, ControlSpec, EdgeSpec, VisSpec
 from airshower.models.control_maps import edge_map, vis_map
-from airshower.pipelines.media import RATE_TOLERANCE, MediaError, Video, read_video
+from airshower.pipelines.media import RATE_TOLERANCE, MediaError, Video, read_video, shown_file
 from airshower.pipelines.named_errors import named
 from airshower.pipelines.region_masks import MASK_THRESHOLD, read_region_mask
 
@@ -51,6 +51,7 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
     field, leader = _read_leader(spec, spec.resolution)
     count, height, width, _ = leader.frames.shape
     clip = _Clip(field=field, frames=count, fps=leader.fps, size=Size(height, width))
+    needs_pixels = spec.show_input or spec.guided_generation_mask is not None
     # One video at a time: each is packed before the next one is decoded.
     controls = {
         key: pack_frames(_control_frames(key, control, clip, leader))
@@ -69,7 +70,8 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
         width=width,
         input_height=leader.source_height,
         input_width=leader.source_width,
-        input_frames=pack_frames(leader.frames) if spec.video_path is not None else None,
+        input_frames=pack_frames(leader.frames) if needs_pixels and spec.video_path is not None else None,
+        shown_input=shown_file(leader.frames, leader.fps) if spec.video_path is not None else None,
         controls=controls,
         masks=masks,
         style_image=_style_image(spec, leader),

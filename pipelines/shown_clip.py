@@ -7,18 +7,19 @@ from airshower.cluster.packing import unpack_frames
 from airshower.configs.messages import PreparedClip
 from airshower.configs.spec import ClipSpec
 
-Videos = dict[str, tuple[str, np.ndarray]]  # by kind: what follows the row's name in the file's, and frames
+# By kind: what follows the row's name in the file's, and frames, or the file itself.
+Videos = dict[str, tuple[str, np.ndarray | bytes]]
 
 
 def clip_videos(spec: ClipSpec, prepared: PreparedClip, frames: np.ndarray) -> Videos:
     """Every video of the row."""
-    videos = {"video": ("", shown_frames(spec, prepared, frames))}
+    videos: Videos = {"video": ("", shown_frames(spec, prepared, frames))}
     for key, packed in prepared.controls.items():
         videos[f"control_{key}"] = (f"_control_{key}", unpack_frames(packed))
     for key in spec.mask_prompts:
         videos[f"mask_{key}"] = (f"_mask_{key}", unpack_frames(prepared.masks[key]))
-    if prepared.input_frames is not None:
-        videos["input"] = ("_input", unpack_frames(prepared.input_frames))
+    if prepared.shown_input is not None:
+        videos["input"] = ("_input", prepared.shown_input)
     return videos
 
 

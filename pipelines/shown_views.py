@@ -29,7 +29,7 @@ MOST_GRID_WIDTH_PX = 1920
 def views_videos(spec: MultiviewSpec, prepared: PreparedViews, frames: np.ndarray) -> Videos:
     """Every video of the row: `video` is that of all cameras, or the grid where each camera has its own."""
     views = dict(zip(prepared.cameras, np.split(frames, len(prepared.cameras)), strict=True))
-    videos = {"grid": ("_grid", grid(views))}
+    videos: Videos = {"grid": ("_grid", grid(views))}
     if spec.save_combined_views:
         videos["video"] = ("", frames)
     else:

@@ -3,7 +3,7 @@
 A clip of one frame is an image: it and what is shown of its inputs are written as NAME.jpg instead of NAME.mp4.
 
 Assumes a local folder; what makes the files of a batch count, wherever they go from there, is
-`airshower.pipelines.ledger.commit_row`. Files grow under hidden names beside their final ones, so a worker that dies
+`airshower.pipelines.ledger.committer`. Files grow under hidden names beside their final ones, so a worker that dies
 leaves nothing half-written under a final name, and writing a row again replaces its files by the same ones.
 """
 
@@ -30,6 +30,7 @@ from airshower.pipelines.shown_clip import Videos, clip_videos
 from airshower.pipelines.shown_views import views_videos
 
 _REMEDY = "free space there, move what is in the way or give another --output"
+_JPEG = b"\xff\xd8"
 _RECORDED_PACKAGES = ("torch", "ray", "diffusers", "transformers")
 
 
@@ -64,7 +65,7 @@ def write_row(row: Row, folder: str) -> Row:
     frames = unpack_frames(row.generated.frames)
     outputs = {"record": f"{row.name}.json"}
     for kind, (end, video) in _videos(row.spec, row.prepared, frames).items():
-        path = f"{row.name}{end}.{'jpg' if len(video) == 1 else 'mp4'}"
+        path = f"{row.name}{end}.{'jpg' if _is_picture(video) else 'mp4'}"
         if path not in outputs.values():  # two kinds may be one file
             _write_shown(Path(folder) / path, video, row.prepared.fps)
         outputs[kind] = path
@@ -105,8 +106,8 @@ def record_of(
         "fps": prepared.fps,
         "cameras": list(prepared.cameras) if isinstance(prepared, PreparedViews) else None,
         "frames": prepared.frames,
-        "height": generated.frames.height,
-        "width": generated.frames.width,
+        "height": prepared.height,
+        "width": prepared.width,
         "chunks": generated.chunks,
         "frames_sha256": hashlib.sha256(frames.tobytes()).hexdigest(),
         "seconds": {key: round(value, 4) for key, value in seconds.items()},
@@ -116,13 +117,17 @@ def record_of(
     }
 
 
-def _write_shown(path: Path, frames: np.ndarray, fps: float) -> None:
-    """Frames (F, H, W, 3) as a video, a single one as an image."""
-    if len(frames) > 1:
-        write_video(path, frames, fps)
-    else:
-        with final_file(path) as part:
-            part.write_bytes(jpeg(frames[0]))
+def _is_picture(video: np.ndarray | bytes) -> bool:
+    return video.startswith(_JPEG) if isinstance(video, bytes) else len(video) == 1
+
+
+def _write_shown(path: Path, video: np.ndarray | bytes, fps: float) -> None:
+    """Frames (F, H, W, 3) as a video, a single one as an image; what is encoded already as it is."""
+    if not isinstance(video, bytes) and len(video) > 1:
+        write_video(path, video, fps)  # which is large, and never as a whole in memory
+        return
+    with final_file(path) as part:
+        part.write_bytes(video if isinstance(video, bytes) else jpeg(video[0]))
 
 
 @cache

@@ -19,6 +19,8 @@ from rich.text import Text
 
 from airshower.pipelines.events import (
     Event,
+    Loaded,
+    LoadFailed,
     PoolsStarted,
     RowDone,
     RowFailed,
@@ -72,7 +74,7 @@ class RunProgress:
             case RowProgress():
                 self._seen.add(event.index)
                 self._fractions[event.index] = event.fraction
-            case Warned():
+            case Warned() | Loaded() | LoadFailed():
                 pass
             case RowDone() | RowFailed():
                 self._ended.add(event.index)

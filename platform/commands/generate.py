@@ -29,10 +29,11 @@ from airshower.platform.required_parts import (
 )
 
 if TYPE_CHECKING:
-    from airshower.pipelines.generate import RunSummary
+    from airshower.pipelines.run import RunSummary
 
 _PANEL = "Run"
 _SHOWN_FAILURES = 10
+_ASKED_TO_END = 75  # "try again later", as sysexits.h has it: the same command goes on
 
 
 @with_clip_flags
@@ -164,13 +165,15 @@ def generate(
 
     The run folder gets NAME.mp4 (NAME.jpg for a clip of one frame), its input and controls and NAME.json per row, and
     manifest.parquet and index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows
-    failed, with 2 if the call was wrong.
+    failed, with 2 if the call was wrong, with 75 if SIGTERM asked it to end: rows under way are finished then, and the
+    same command makes the others.
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
     offloaded = parse_offload(offload or ())
 
-    from airshower.pipelines.generate import GenerateSettings, RunError
+    from airshower.pipelines.follow import RunError
+    from airshower.pipelines.generate import GenerateSettings
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
     from airshower.platform.gallery import write_gallery
@@ -214,6 +217,8 @@ def generate(
         print(f"airshower: {error} (what was done: {write_gallery(folder)})", file=sys.stderr)
         raise typer.Exit(1) from error
     print(summary_text(summary, write_gallery(folder)))
+    if summary.left:
+        raise typer.Exit(_ASKED_TO_END)
     if summary.failed:
         raise typer.Exit(1)
 
@@ -229,6 +234,8 @@ def summary_text(summary: "RunSummary", gallery: str) -> str:
     more = len(summary.failures) - _SHOWN_FAILURES
     if more > 0:
         lines.append(f"  and {more} more in {os.path.basename(summary.manifest)}")
+    if summary.left:
+        lines.append(f"  {summary.left} left, for the run was asked to end: the same command makes them")
     if summary.not_retried:
         lines.append(f"  {summary.not_retried} of them failed in earlier runs: --retry-failed tries them again")
     return "\n".join([*lines, f"gallery   {gallery}", f"manifest  {summary.manifest}"])

@@ -24,7 +24,8 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFinished, Warned
-from airshower.pipelines.generate import GenerateSettings, RunError, generate
+from airshower.pipelines.follow import RunError
+from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
 
 pytestmark = pytest.mark.cluster

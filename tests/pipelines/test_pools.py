@@ -3,7 +3,7 @@
 import pytest
 
 from airshower.cluster.session import Cluster
-from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, WRITE_CPUS, plan_pools
+from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, plan_pools
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ def test_all_stages_fit_the_cluster_at_once(cpus, gpus, replicas, text_on_gpu, a
     machine = Cluster(cpus=cpus, gpus=gpus)
     helpers = {"text_on_gpu": text_on_gpu, "annotates": annotates}
     pools = plan_pools(machine, device="auto", replicas=replicas, rows=1000, **helpers)
-    one_task_each = TEXT_CPUS + PREPARE_CPUS + WRITE_CPUS + ANNOTATE_CPUS * annotates
+    one_task_each = TEXT_CPUS + PREPARE_CPUS + ANNOTATE_CPUS * annotates
     assert pools.replicas * pools.replica_cpus + one_task_each <= cpus + 1e-9
     # wherever they are put, each GPU has room for its replica
     assert pools.replica_gpus + pools.text_gpus + pools.annotator_gpus <= min(gpus, 1) + 1e-9

@@ -20,9 +20,10 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import RowDone
-from airshower.pipelines.generate import GenerateSettings, RunSummary, generate
+from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
 from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.run import RunSummary
 
 pytestmark = pytest.mark.cluster
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files

@@ -11,34 +11,49 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airshower.cluster.store import Store
 from airshower.configs.messages import Row
 from airshower.configs.records import Commit, OutputFile
 from airshower.pipelines.ledger.ledger import DATA, Ledger
+from airshower.pipelines.ledger.missing import made_entry
+from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.write import write_row
 
 
-def commit_row(row: Row, ledger: Ledger, run: str) -> Row:
-    """Writes the row's files and commits them; adds `outputs`, the paths of those that count, from the run folder.
+@dataclass(frozen=True, kw_only=True)
+class Committer:
+    """What makes the rows of one run last. Travels in pickles."""
 
-    Raises what `write_row` does, and OSError where storage refuses; then nothing of this attempt is left.
-    """
-    nonce = uuid.uuid4().hex
-    folder = f"{DATA}/{row.name}-{nonce}"
-    try:
-        with _staged(ledger.store, folder) as place:
-            written = write_row(row, str(place))
-            files = {path.name: _described(path) for path in sorted(place.iterdir())}
-        counted = ledger.commit(_commit(written, run, nonce, folder, files))
-    except BaseException:
-        ledger.store.delete_folder(folder)
-        raise
-    if counted.nonce != nonce:
-        ledger.store.delete_folder(folder)
-    return replace(written, outputs={kind: f"{counted.folder}/{path}" for kind, path in counted.outputs.items()})
+    ledger: Ledger
+    run: str
+
+    def made(self, row: Row) -> ManifestEntry | None:
+        """The row's entry where the ledger has it, whoever made it."""
+        commit = self.ledger.commit_of(row.key)
+        return None if commit is None else made_entry(row, commit)
+
+    def write(self, row: Row) -> Row:
+        """Writes the row's files and commits them; adds `outputs`, the paths of those that count, from the run folder.
+
+        Raises what `write_row` does, and OSError where storage refuses; then nothing of this attempt is left.
+        """
+        nonce = uuid.uuid4().hex
+        folder = f"{DATA}/{row.name}-{nonce}"
+        store = self.ledger.store
+        try:
+            with _staged(store, folder) as place:
+                written = write_row(row, str(place))
+                files = {path.name: _described(path) for path in sorted(place.iterdir())}
+            counted = self.ledger.commit(_commit(written, self.run, nonce, folder, files))
+        except BaseException:
+            store.delete_folder(folder)
+            raise
+        if counted.nonce != nonce:
+            store.delete_folder(folder)
+        return replace(written, outputs={kind: f"{counted.folder}/{path}" for kind, path in counted.outputs.items()})
 
 
 @contextmanager
@@ -73,7 +88,6 @@ def _described(path: Path) -> OutputFile:
 def _commit(row: Row, run: str, nonce: str, folder: str, files: dict[str, OutputFile]) -> Commit:
     if row.prepared is None or row.generated is None:
         raise ValueError(f"row {row.name}: is written and was not generated: this is a bug in the graph")
-    clip = row.generated.frames
     return Commit(
         key=row.key,
         name=row.name,
@@ -84,8 +98,8 @@ def _commit(row: Row, run: str, nonce: str, folder: str, files: dict[str, Output
         outputs=row.outputs,
         frames=row.prepared.frames,
         fps=row.prepared.fps,
-        height=clip.height,
-        width=clip.width,
+        height=row.prepared.height,
+        width=row.prepared.width,
         chunks=row.generated.chunks,
         seconds={key: round(value, 4) for key, value in {**row.seconds, **row.generated.seconds}.items()},
         node=socket.gethostname(),

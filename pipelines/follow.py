@@ -1,0 +1,201 @@
+"""Following a run from the driver: rows are fed to the dispatcher, and every row that comes out ends once.
+
+The driver is the only one who knows all rows. A row that came back (storage that was away for long, a node that left)
+is offered again some time later; what workers report on the way is passed on to the listener.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from airshower.cluster.leaving import leaving_nodes
+from airshower.configs.messages import Row, RowError
+from airshower.pipelines.dispatch.dispatcher import Dispatch, Heard
+from airshower.pipelines.dispatch.feed import Feed
+from airshower.pipelines.dispatch.queue import Waiting
+from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, StageFinished, Warned
+from airshower.pipelines.manifest import ManifestEntry
+from airshower.pipelines.run import Run, lost
+from airshower.pipelines.stages import PostponedError
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+_POLL_INTERVAL_S = 0.25
+_EXCHANGE_INTERVAL_S = 0.05
+_LEAVING_INTERVAL_S = 2.0
+_COME_BACK_S = (5.0, 20.0, 60.0)  # after which a row is tried again that network or storage failed
+_POSTPONED_S = 1.0
+
+
+class RunError(RuntimeError):
+    """The run as a whole stopped; rows that were done stay done, and the manifest says which were not."""
+
+
+def follow(
+    graphs: "Sequence[Dataset]",
+    rows: Sequence[Waiting[Row]],
+    run: Run,
+    dispatch: Dispatch,
+    loaders: Mapping[str, int],
+    asked_to_end: threading.Event,
+) -> None:
+    """Runs the graphs to their end: every row ends, unless `asked_to_end` is set meanwhile.
+
+    `loaders` says how many replicas, text encoders and annotators there are, as their messages name them. Raises
+    RunError, and whatever ends the run from outside; rows that have not ended are in the manifest then, as failed.
+    """
+    following = _Following(rows, run, dispatch, loaders, asked_to_end)
+    try:
+        for entries in _stream(graphs):
+            following.step(entries)
+    except BaseException as error:
+        for row in run.unmade([waiting.row for waiting in rows]):
+            run.manifest.add(lost(row, _one_line(error)))  # not told: the one exception says it for all of them
+        raise
+    if not asked_to_end.is_set():
+        for row in run.unmade([waiting.row for waiting in rows]):
+            run.end(lost(row, "it was lost on its way: run it again"))
+
+
+class _Following:
+    """What the driver knows while the graphs run."""
+
+    def __init__(
+        self,
+        rows: Sequence[Waiting[Row]],
+        run: Run,
+        dispatch: Dispatch,
+        loaders: Mapping[str, int],
+        asked_to_end: threading.Event,
+    ) -> None:
+        self._feed = Feed(rows)
+        self._run, self._dispatch = run, dispatch
+        self._loading = _Loading(loaders, run.tell)
+        self._asked_to_end, self._drained = asked_to_end, False
+        self._told: set[tuple[int, str]] = set()  # stages of unfinished rows that the listener knows of
+        self._ended: list[int] = []  # that the dispatcher doesn't know of
+        self._offered: list[Waiting[Row]] = []  # likewise
+        self._room = 0
+        self._instance: str | None = None
+        self._exchanged_s = self._looked_s = 0.0
+        self._leaving: frozenset[str] = frozenset()
+
+    def step(self, entries: Sequence[ManifestEntry]) -> None:
+        """Entries that arrived, then a word with the dispatcher."""
+        for entry in entries:
+            self._take_in(entry)
+        now_s = time.monotonic()
+        if self._asked_to_end.is_set() and not self._drained:
+            self._drained = True
+            self._dispatch.drain()
+            self._run.tell(Warned(message="asked to end: rows under way are finished, the others are left"))
+        if now_s - self._looked_s >= _LEAVING_INTERVAL_S:
+            self._looked_s, self._leaving = now_s, leaving_nodes()
+        if now_s - self._exchanged_s >= _EXCHANGE_INTERVAL_S:
+            self._exchanged_s = now_s
+            self._exchange(now_s)
+
+    def _take_in(self, entry: ManifestEntry) -> None:
+        self._ended.append(entry.index)
+        if entry.index in self._run.manifest:
+            return
+        if entry.error is not None and entry.error.transient and self._comes_back(entry, entry.error):
+            return
+        self._feed.end(entry.index)
+        for event in self._untold_stages(entry):
+            self._run.tell(event)
+        self._told -= {(entry.index, stage) for stage in entry.seconds}
+        if entry.error is not None:
+            self._run.record_failure(entry, entry.error)
+        self._run.end(entry)
+
+    def _comes_back(self, entry: ManifestEntry, error: RowError) -> bool:
+        """Whether a row that nobody is to blame for is tried again, or left to another run."""
+        returns = self._feed.returns(entry.index)
+        if error.type == PostponedError.__name__:
+            if not self._drained:
+                self._feed.come_back(entry.index, time.monotonic() + _POSTPONED_S)
+            return True
+        if self._drained or returns >= len(_COME_BACK_S):
+            return False
+        wait_s = _COME_BACK_S[returns]
+        self._run.tell(Warned(message=f"{entry.name}: {error.message}: tried again in {wait_s:g} s"))
+        self._feed.come_back(entry.index, time.monotonic() + wait_s)
+        return True
+
+    def _exchange(self, now_s: float) -> None:
+        if not self._offered:
+            self._offered = self._feed.next(self._room, now_s)
+        heard = self._dispatch.exchange(self._offered, self._ended, close=self._feed.done, leaving=self._leaving)
+        if heard is None:  # the same is said again the next time
+            return
+        self._offered, self._ended, self._room = [], [], heard.room
+        if self._instance not in (None, heard.instance):
+            self._offered = self._feed.again()
+        self._instance = heard.instance
+        self._pass_on(heard)
+
+    def _pass_on(self, heard: Heard) -> None:
+        for event in heard.events:
+            match event:
+                case Warned():
+                    self._run.tell(event)
+                case Loaded() | LoadFailed():
+                    self._loading.hear(event)
+                case _ if event.index not in self._run.manifest:
+                    self._tell_once(event)
+
+    def _tell_once(self, event: LiveEvent) -> None:
+        if isinstance(event, StageFinished):
+            if (event.index, event.stage) in self._told:  # a stage that ran again after its worker died
+                return
+            self._told.add((event.index, event.stage))
+        self._run.tell(event)
+
+    def _untold_stages(self, entry: ManifestEntry) -> Iterator[StageFinished]:
+        """The stages of a finished row that its workers did not report yet; the entry knows them all."""
+        for stage, seconds in entry.seconds.items():
+            failed_here = entry.error is not None and entry.error.stage == stage
+            if (entry.index, stage) not in self._told and not failed_here:
+                yield StageFinished(index=entry.index, name=entry.name, stage=stage, seconds=seconds)
+
+
+class _Loading:
+    """Which models could not be loaded; a run that can never make a row ends."""
+
+    def __init__(self, loaders: Mapping[str, int], tell: Callable[[LiveEvent], None]) -> None:
+        self._loaders, self._tell = loaders, tell
+        self._loaded: set[str] = set()
+        self._failed: dict[str, set[str]] = {}
+
+    def hear(self, event: Loaded | LoadFailed) -> None:
+        """Raises RunError once none of a kind can be loaded."""
+        if isinstance(event, Loaded):
+            self._loaded.add(event.what)
+            return
+        self._tell(Warned(message=f"{event.what}: {event.message}: tried again in {event.again_in_s:g} s"))
+        if event.final:
+            failed = self._failed.setdefault(event.what, set())
+            failed.add(event.loader)
+            if event.what not in self._loaded and len(failed) >= self._loaders[event.what]:
+                raise RunError(f"{event.what}: {event.message}")
+
+
+def _stream(graphs: "Sequence[Dataset]") -> Iterator[list[ManifestEntry]]:
+    from airshower.pipelines.dispatch.entries import entries_of  # imports Ray
+
+    entries = entries_of(graphs, _POLL_INTERVAL_S)
+    while True:
+        try:
+            arrived = next(entries, None)
+        except Exception as error:
+            raise RunError(f"the run stopped: {_one_line(error)}: see Ray's logs, or use --verbose") from error
+        if arrived is None:
+            return
+        yield arrived
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,94 @@
+"""The stage that makes clips: a replica's process generates a row, encodes its videos and commits them.
+
+The frames of a clip never leave the process. Several rows are in it at a time, each in a thread: one has the device,
+others are unpacked before it or encoded and written after it, so the device doesn't wait for either. A row that a
+process died with before is alone in its next one.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import pyarrow as pa
+
+from airshower.cluster.packing import with_held_frames
+from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
+from airshower.configs.row_formats import AnySpec
+from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
+from airshower.pipelines.dispatch.parcels import packed, unpacked
+from airshower.pipelines.loading import load_patiently
+from airshower.pipelines.manifest import ManifestEntry, entry_of
+from airshower.pipelines.stages import isolated, spec_of, tell_finished
+from airshower.pipelines.turns import Turns
+
+ROWS_AT_A_TIME = 3  # in a process: one is unpacked, one has the device, one is written
+
+
+class ReplicaLike(Protocol):
+    """What the stage needs of `airshower.actors.replica.Replica`."""
+
+    def generate(
+        self,
+        spec: AnySpec,
+        prepared: PreparedClip | PreparedViews,
+        text: TextEmbedding,
+        negative_text: TextEmbedding,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> GeneratedClip: ...
+
+
+class Writer(Protocol):
+    """What the stage needs of `airshower.pipelines.ledger.committer.Committer`."""
+
+    def made(self, row: Row) -> ManifestEntry | None:
+        """The row's entry, where it is made already."""
+
+    def write(self, row: Row) -> Row:
+        """Makes a generated row last; adds its `outputs`."""
+
+
+class MakeStage:
+    """Holds one replica; called by several threads."""
+
+    def __init__(self, load: Callable[[], ReplicaLike], writer: Writer, dispatch: Dispatch) -> None:
+        self._replica = load_patiently("replica", load, dispatch)
+        self._writer, self._dispatch = writer, dispatch
+        self._turns = Turns()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        rows = unpacked(table)
+        able = [row.index for row in rows if row.error is None]
+        standing = self._dispatch.begin(able, "generate") if able else Standing(deaths={}, elsewhere=False)
+        return packed([self._entry(row, standing) for row in rows])
+
+    def _entry(self, row: Row, standing: Standing) -> ManifestEntry:
+        deaths = standing.deaths.get(row.index, 0)
+        if not deaths:
+            with self._turns.beside_others():
+                return self._made(row, standing, deaths)
+        with self._turns.alone():
+            self._dispatch.begin([row.index], "generate", alone=True)
+            # The last process may have made it before it died.
+            return self._writer.made(row) or self._made(row, standing, deaths)
+
+    def _made(self, row: Row, standing: Standing, deaths: int) -> ManifestEntry:
+        if row.error is None and row.prepared is not None:
+            row = replace(row, prepared=with_held_frames(row.prepared))
+        with self._turns.device:
+            row = isolated("generate", row, self._generate, self._dispatch, standing, deaths)
+        tell_finished("generate", [row], self._dispatch)
+        row = isolated("write", row, self._writer.write, self._dispatch, standing, 0)
+        tell_finished("write", [row], self._dispatch)
+        return entry_of(row)
+
+    def _generate(self, row: Row) -> Row:
+        if row.prepared is None or row.text is None or row.negative_text is None:
+            raise ValueError(f"row {row.name}: reached generate without inputs and text: this is a bug in the graph")
+        generated = self._replica.generate(
+            spec_of(row),
+            row.prepared,
+            row.text,
+            row.negative_text,
+            on_progress=self._dispatch.progress_of(row.index, row.name),
+        )
+        return replace(row, generated=generated, text=None, negative_text=None)
