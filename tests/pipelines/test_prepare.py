@@ -57,7 +57,11 @@ def resized(path, interpolation, frames=FRAMES):
 
 def test_missing_edges_and_blur_come_from_the_resized_input(folder):
     clip = prepare(
-        folder, video_path="scene.mp4", vis={"preset_blur_strength": "low"}, edge={"preset_edge_threshold": "very_low"}
+        folder,
+        video_path="scene.mp4",
+        show_input=True,
+        vis={"preset_blur_strength": "low"},
+        edge={"preset_edge_threshold": "very_low"},
     )
     expected = resized(folder / "scene.mp4", cv2.INTER_AREA)
     assert (clip.fps, clip.frames, clip.height, clip.width) == (24.0, FRAMES, 144, 256)
@@ -66,6 +70,15 @@ def test_missing_edges_and_blur_come_from_the_resized_input(folder):
     np.testing.assert_array_equal(unpack_frames(clip.input_frames), expected)
     np.testing.assert_array_equal(unpack_frames(clip.controls["edge"]), edge_map(expected, "very_low"))
     np.testing.assert_array_equal(unpack_frames(clip.controls["vis"]), vis_map(expected, "low"))
+
+
+def test_of_an_input_that_is_only_shown_no_frames_travel(folder):
+    clip = prepare(folder, video_path="scene.mp4", edge={})
+    assert clip.input_frames is None
+    shown = cv2.VideoCapture()
+    (folder / "shown.mp4").write_bytes(clip.shown_input)
+    assert shown.open(str(folder / "shown.mp4"))
+    assert (shown.get(cv2.CAP_PROP_FRAME_COUNT), shown.get(cv2.CAP_PROP_FRAME_WIDTH)) == (FRAMES, 256)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +108,7 @@ def test_without_input_the_first_control_leads(folder):
     clip = prepare(folder, depth={"control_path": "portrait.mp4"}, seg={"control_path": "labels.mp4"}, max_frames=5)
     assert (clip.frames, clip.height, clip.width) == (5, 256, 144)
     assert (clip.input_height, clip.input_width) == (WIDTH, HEIGHT)
-    assert clip.input_frames is None
+    assert (clip.input_frames, clip.shown_input) == (None, None)
     assert clip.controls["seg"].frames == 5
 
 

@@ -42,7 +42,7 @@ def test_the_region_stays_close_to_the_input(inputs):
     source = ModelSource(preset=preset)
     replica, text = Replica(source), TextEncoder(source)
 
-    scene = unpack_frames(prepare_clip(_spec()).input_frames)
+    scene = unpack_frames(prepare_clip(_spec(show_input=True)).input_frames)
 
     def distances(spec):
         """Mean difference from the input, left and right half."""

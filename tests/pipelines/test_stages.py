@@ -2,25 +2,46 @@
 
 import multiprocessing
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from airshower.configs.messages import PackedFrames, PreparedClip, Row, RowError
-from airshower.pipelines import stages
-from airshower.pipelines.monitor import Reporter
-from airshower.pipelines.stages import (
-    MAX_ATTEMPTS,
-    GenerateStage,
-    LoadError,
-    isolated,
-    load_patiently,
-    row_table,
-    rows_of,
-    write_stage,
-)
+from airshower.pipelines import loading
+from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
+from airshower.pipelines.dispatch.parcels import packed, unpacked
+from airshower.pipelines.dispatch.queue import MOST_DEATHS
+from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, Warned
+from airshower.pipelines.loading import load_patiently
+from airshower.pipelines.make_stage import MakeStage
+from airshower.pipelines.stages import worked
 
-NOBODY = Reporter()
+
+class Told(Dispatch):
+    """Keeps what is reported; every row was begun so often before."""
+
+    def __init__(self, deaths: int = 0, *, elsewhere: bool = False) -> None:
+        super().__init__()
+        self.events: list[LiveEvent] = []
+        self.begun: list[tuple[tuple[int, ...], bool]] = []
+        self._deaths, self._elsewhere = deaths, elsewhere
+
+    def report(self, *events: LiveEvent) -> None:
+        self.events += events
+
+    def begin(self, indices: Sequence[int], stage: str, *, alone: bool = False) -> Standing:
+        self.begun.append((tuple(indices), alone))
+        return Standing(deaths=dict.fromkeys(indices, self._deaths), elsewhere=self._elsewhere)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [event.message for event in self.events if isinstance(event, Warned)]
+
+
+def one(stage: str, row: Row, work, dispatch: Dispatch | None = None) -> Row:
+    (done,) = worked(stage, [row], work, dispatch or Told())
+    return done
 
 
 @pytest.fixture
@@ -33,7 +54,6 @@ def row() -> Row:
         width=2,
         input_height=2,
         input_width=2,
-        input_frames=packed,
         controls={"edge": packed},
         masks={},
     )
@@ -44,12 +64,12 @@ def test_an_exception_becomes_a_small_error_row_with_one_line(row):
     def fail(row: Row) -> Row:
         raise OSError("disk\n  on fire")
 
-    failed = isolated("write", row, fail, NOBODY)
+    failed = one("write", row, fail)
     assert failed.error == RowError(stage="write", type="OSError", message="disk on fire")
     assert failed.prepared is None
     assert failed.seconds["prepare"] == 1.0
     assert failed.seconds["write"] > 0
-    assert isolated("next", failed, fail, NOBODY) is failed
+    assert one("next", failed, fail) is failed
 
 
 def test_trouble_of_a_network_is_waited_out_and_said_or_at_last_no_fault_of_the_row(row):
@@ -61,42 +81,39 @@ def test_trouble_of_a_network_is_waited_out_and_said_or_at_last_no_fault_of_the_
             raise ConnectionResetError("connection reset by peer")
         return row
 
-    warnings = Told()
-    assert isolated("write", row, reset_twice, warnings).error is None
-    assert len(warnings.messages) == 2
-    assert f"{row.name} in write: connection reset by peer: try 2 of 4 in" in warnings.messages[0]
+    told = Told()
+    assert one("write", row, reset_twice, told).error is None
+    assert len(told.warnings) == 2
+    assert f"{row.name} in write: connection reset by peer: try 2 of 4 in" in told.warnings[0]
 
     def refused(row):
         raise TimeoutError("no answer")
 
-    assert isolated("write", row, refused, Told()).error.transient
-    assert not isolated("write", row, lambda row: os.stat("/nowhere"), NOBODY).error.transient
-
-
-class Told(Reporter):
-    """Keeps what the user would be warned of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.messages.append(message)
+    assert one("write", row, refused).error.transient
+    assert not one("write", row, lambda row: os.stat("/nowhere")).error.transient
 
 
 def test_work_adds_its_result_and_its_time(row):
-    done = isolated("text", row, lambda row: replace(row, prompt="snow"), NOBODY)
+    done = one("text", row, lambda row: replace(row, prompt="snow"))
     assert (done.prompt, done.error, list(done.seconds)) == ("snow", None, ["prepare", "text"])
 
 
-def test_a_row_that_was_begun_too_often_is_not_tried_again(row):
-    class Counted(Reporter):
-        def attempt(self, index: int, stage: str) -> int:
-            return MAX_ATTEMPTS + 1
-
-    failed = isolated("generate", row, lambda row: pytest.fail("was tried"), Counted())
-    assert failed.error is not None
+def test_a_row_that_ended_too_many_processes_is_not_tried_again(row):
+    failed = one("generate", row, lambda row: pytest.fail("was tried"), Told(deaths=MOST_DEATHS))
     assert failed.error.type == "WorkerLostError"
+    assert not failed.error.transient
+
+
+def test_rows_that_were_together_in_a_process_that_died_are_begun_one_by_one(row):
+    rows = [replace(row, index=index) for index in range(3)]
+    told = Told(deaths=1)
+    assert [done.error for done in worked("text", rows, lambda row: row, told)] == [None] * 3
+    assert told.begun == [((0, 1, 2), False), ((0,), True), ((1,), True), ((2,), True)]
+
+
+def test_a_row_is_postponed_where_the_node_leaves(row):
+    failed = one("generate", row, lambda row: pytest.fail("was begun"), Told(elsewhere=True))
+    assert (failed.error.type, failed.error.transient) == ("PostponedError", True)
 
 
 def test_a_device_fault_ends_the_process_and_running_out_of_memory_does_not(row):
@@ -104,7 +121,7 @@ def test_a_device_fault_ends_the_process_and_running_out_of_memory_does_not(row)
         def fail(row: Row) -> Row:
             raise RuntimeError(message)
 
-        process = multiprocessing.get_context("fork").Process(target=isolated, args=("generate", row, fail, NOBODY))
+        process = multiprocessing.get_context("fork").Process(target=one, args=("generate", row, fail))
         process.start()
         process.join(timeout=30)
         return process.exitcode
@@ -113,29 +130,35 @@ def test_a_device_fault_ends_the_process_and_running_out_of_memory_does_not(row)
     assert fault("CUDA out of memory. Tried to allocate 2 GiB") == 0
 
 
-def test_what_a_model_cannot_load_is_data_and_passing_trouble_is_waited_out(row, monkeypatch):
-    monkeypatch.setattr(stages, "_LOAD_RETRY_S", 0)
-    troubles = [RuntimeError("GPU busy"), RuntimeError("GPU busy")]
+def test_a_model_is_loaded_when_it_can_be_and_the_driver_hears_of_every_try(monkeypatch):
+    monkeypatch.setattr(loading, "_WAITS_S", (0.0, 0.0))
+    troubles: list[Exception] = [ValueError("weights:\nbad"), RuntimeError("GPU busy")]
 
-    def busy_at_first() -> str:
+    def load() -> str:
         if troubles:
             raise troubles.pop()
         return "model"
 
-    def bad_file():
-        raise ValueError("weights:\nbad")
+    told = Told()
+    assert load_patiently("replica", load, told) == "model"
+    busy, bad, ready = told.events
+    assert isinstance(busy, LoadFailed)
+    assert (busy.what, busy.message, busy.final) == ("replica", "GPU busy", False)
+    assert isinstance(bad, LoadFailed)
+    assert (bad.message, bad.final, bad.loader) == ("weights: bad", True, busy.loader)
+    assert ready == Loaded(loader=busy.loader, what="replica")
 
-    assert load_patiently("replica", busy_at_first) == "model"
-    failure = load_patiently("replica", bad_file)
-    assert isinstance(failure, LoadError)
-    assert str(failure) == "replica: weights: bad"
-    (failed,) = rows_of(GenerateStage(bad_file, NOBODY)(row_table(row)))
-    assert (failed.error.type, failed.error.message) == ("LoadError", "replica: weights: bad")
 
+def test_what_leaves_the_last_stage_is_an_entry_without_frames(row):
+    class Nothing:
+        def made(self, row):
+            pytest.fail("was looked for")
 
-def test_the_last_stage_hands_on_an_entry_without_frames(row):
+        def write(self, row):
+            pytest.fail("was written")
+
     rejected = row.failed("prepare", ValueError("no frames"))
-    table = write_stage(row_table(rejected), write=lambda row: pytest.fail("was written"), reporter=NOBODY)
-    (entry,) = rows_of(table)
+    table = MakeStage(lambda: None, Nothing(), Told())(packed([rejected]))
+    (entry,) = unpacked(table)
     assert (entry.index, entry.error.message, entry.video) == (3, "no frames", None)
     assert table.nbytes < 1000

@@ -16,7 +16,7 @@ from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import STAGES
 from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
-from airshower.pipelines.media import read_video
+from airshower.pipelines.media import read_video, shown_file
 from airshower.pipelines.shown_clip import shown_frames
 from airshower.pipelines.write import OutputError, open_run_folder, write_row
 
@@ -35,6 +35,7 @@ def row() -> Row:
         input_height=65,
         input_width=96,
         input_frames=pack_frames(255 - FRAMES),
+        shown_input=shown_file(255 - FRAMES, 10),
         controls={"edge": pack_frames(EDGES)},
         masks={},
     )
@@ -79,7 +80,9 @@ def test_a_row_becomes_videos_and_a_record_of_everything_that_shaped_them(tmp_pa
 def test_a_clip_of_one_frame_is_an_image(tmp_path, row):
     smooth = np.full_like(FRAMES[:1], (200, 60, 20))
     packed = pack_frames(smooth)
-    prepared = replace(row.prepared, frames=1, input_frames=packed, controls={"edge": packed})
+    prepared = replace(
+        row.prepared, frames=1, input_frames=packed, shown_input=shown_file(smooth, 10), controls={"edge": packed}
+    )
     spec = row.spec.model_copy(update={"keep_input_resolution": True, "show_input": True})
     image = replace(row, spec=spec, prepared=prepared, generated=replace(row.generated, frames=packed))
     written = write_row(image, str(tmp_path))
