@@ -7,6 +7,7 @@ process died with before is alone in its next one.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -59,29 +60,30 @@ class MakeStage:
         rows = unpacked(table)
         able = [row.index for row in rows if row.error is None]
         standing = self._dispatch.begin(able, "generate") if able else Standing(deaths={}, elsewhere=False)
-        return packed([self._entry(row, standing) for row in rows])
+        heard = self._dispatch if len(rows) == 1 else Dispatch()  # short rows are told of when they end
+        return packed([self._entry(row, standing, heard) for row in rows])
 
-    def _entry(self, row: Row, standing: Standing) -> ManifestEntry:
+    def _entry(self, row: Row, standing: Standing, heard: Dispatch) -> ManifestEntry:
         deaths = standing.deaths.get(row.index, 0)
         if not deaths:
             with self._turns.beside_others():
-                return self._made(row, standing, deaths)
+                return self._made(row, standing, heard, deaths)
         with self._turns.alone():
             self._dispatch.begin([row.index], "generate", alone=True)
             # The last process may have made it before it died.
-            return self._writer.made(row) or self._made(row, standing, deaths)
+            return self._writer.made(row) or self._made(row, standing, heard, deaths)
 
-    def _made(self, row: Row, standing: Standing, deaths: int) -> ManifestEntry:
+    def _made(self, row: Row, standing: Standing, heard: Dispatch, deaths: int) -> ManifestEntry:
         if row.error is None and row.prepared is not None:
             row = replace(row, prepared=with_held_frames(row.prepared))
         with self._turns.device:
-            row = isolated("generate", row, self._generate, self._dispatch, standing, deaths)
-        tell_finished("generate", [row], self._dispatch)
+            row = isolated("generate", row, partial(self._generate, heard=heard), self._dispatch, standing, deaths)
+        tell_finished("generate", row, heard)
         row = isolated("write", row, self._writer.write, self._dispatch, standing, 0)
-        tell_finished("write", [row], self._dispatch)
+        tell_finished("write", row, heard)
         return entry_of(row)
 
-    def _generate(self, row: Row) -> Row:
+    def _generate(self, row: Row, heard: Dispatch) -> Row:
         if row.prepared is None or row.text is None or row.negative_text is None:
             raise ValueError(f"row {row.name}: reached generate without inputs and text: this is a bug in the graph")
         generated = self._replica.generate(
@@ -89,6 +91,6 @@ class MakeStage:
             row.prepared,
             row.text,
             row.negative_text,
-            on_progress=self._dispatch.progress_of(row.index, row.name),
+            on_progress=heard.progress_of(row.index, row.name),
         )
         return replace(row, generated=generated, text=None, negative_text=None)

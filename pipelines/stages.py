@@ -107,7 +107,8 @@ def worked(stage: str, rows: Sequence[Row], work: Callable[[Row], Row], dispatch
         if deaths and len(able) > 1:
             dispatch.begin([row.index], stage, alone=True)  # should it be the cause, the next time knows
         done.append(isolated(stage, row, work, dispatch, standing, deaths))
-    tell_finished(stage, done, dispatch)
+    if len(done) == 1:  # those of a longer parcel are short, and told of when they end
+        tell_finished(stage, done[0], dispatch)
     return done
 
 
@@ -136,10 +137,9 @@ def isolated(
     return replace(done, seconds={**done.seconds, stage: seconds})
 
 
-def tell_finished(stage: str, rows: Sequence[Row], dispatch: Dispatch) -> None:
-    """That rows went through a stage; the ones of a longer parcel are short, and their end is told soon enough."""
-    if len(rows) == 1 and rows[0].error is None:
-        (row,) = rows
+def tell_finished(stage: str, row: Row, dispatch: Dispatch) -> None:
+    """That a row went through a stage, if it did."""
+    if row.error is None:
         dispatch.report(StageFinished(index=row.index, name=row.name, stage=stage, seconds=row.seconds.get(stage, 0.0)))
 
 

@@ -30,7 +30,7 @@ from airshower.pipelines.media import write_video
 
 FRAMES, HEIGHT, WIDTH, FPS = 5, 144, 256, 10
 VIDEOS = 10  # different inputs; rows share them
-REPLICA_PROCESS = "ray::MapWorker(MapBatches(GenerateStage))"
+REPLICA_PROCESS = "ray::MapWorker(MapBatches(MakeStage))"
 
 
 class Watcher:
