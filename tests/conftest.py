@@ -4,8 +4,6 @@ Ray is told not to connect by itself: a thread that outlives its cluster must fa
 tests that follow. What a trained model can do is not tested with this one: that is for `airshower evaluate`.
 """
 
-import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +19,7 @@ from airshower.configs.network import tiny_transfer_dit
 from airshower.models.dit.transformer import Transformer
 from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
 from airshower.models.weights import save_transformer
+from tests.cluster.s3_server import ENVIRONMENT, moto_server
 from tests.models.annotators.tiny_networks import save_annotators
 
 set_ray_environment(verbose=False)  # before any test file imports Ray
@@ -99,28 +98,14 @@ def no_cluster(shared_cluster: SharedCluster) -> None:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The client of an empty bucket named drives; s3fs finds its server through the environment, as users set it."""
-    pytest.importorskip("flask", reason="moto[server] of the dev group is not installed")
     import boto3
     import s3fs
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
 
-    # one request at a time: moto looks whether an object exists and stores it later, so that two could create it
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3fs.S3FileSystem.clear_instance_cache()
-    # moto keeps its buckets for as long as the process lives
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="drives")
-    yield client
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with moto_server() as endpoint:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
+            monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="drives")
+        yield client
+        s3fs.S3FileSystem.clear_instance_cache()
