@@ -36,6 +36,24 @@ class PoolsStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Expected:
+    """When the run will end, as it looks now: seconds from now, and what they lie between 8 times of 10."""
+
+    seconds: float
+    low_s: float
+    high_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """How the run will go, by its plan."""
+
+    pools: str  # in words
+    end: Expected
+    gpu_hours: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loaded:
     """A replica, text encoder or annotator is ready for rows."""
 
@@ -102,4 +120,4 @@ class RowFailed:
 
 # What comes from the stages while rows are on their way.
 LiveEvent = Loaded | LoadFailed | StageFinished | RowProgress | Warned
-Event = Working | RunStarted | PoolsStarted | LiveEvent | RowDone | RowFailed
+Event = Working | RunStarted | Planned | PoolsStarted | Expected | LiveEvent | RowDone | RowFailed

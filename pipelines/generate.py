@@ -10,10 +10,11 @@ Ray is imported once the session has set its environment, which also keeps the i
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airshower.cluster.inventory import cluster_inventory
 from airshower.cluster.leaving import asked_to_end
 from airshower.cluster.session import ray_session
 from airshower.cluster.store import open_store
@@ -23,20 +24,24 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import check_offload
 from airshower.pipelines.dispatch.dispatcher import start_dispatcher
 from airshower.pipelines.dispatch.queue import Waiting
-from airshower.pipelines.events import Event, PoolsStarted
+from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted
 from airshower.pipelines.follow import follow
 from airshower.pipelines.ledger.committer import Committer
 from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.ledger.ledger import Ledger, salt
 from airshower.pipelines.ledger.missing import remaining
 from airshower.pipelines.manifest import Manifest
-from airshower.pipelines.pools import plan_pools
+from airshower.pipelines.planning.forecast import Forecast
+from airshower.pipelines.planning.forecasting import Forecasting
+from airshower.pipelines.planning.planned_pools import pools_and_rows
+from airshower.pipelines.planning.start import plan_start
+from airshower.pipelines.pools import Pools, plan_pools
 from airshower.pipelines.run import Run, RunSummary, annotated
 
 if TYPE_CHECKING:
     from airshower.pipelines.graph import GraphParts
 
-_POOL = "replicas"
+_ANY = "replicas"  # the pool of rows of which nothing is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +66,14 @@ def generate(
     settings: GenerateSettings,
     on_event: Callable[[Event], None] | None = None,
     *,
-    parts: "Callable[[str], GraphParts] | None" = None,
+    parts: "Callable[[str, GangLayout], GraphParts] | None" = None,
 ) -> RunSummary:
     """Makes every row that the run folder `output`, a path or URL, doesn't have; rows that fail never stop the others.
 
-    `on_event` is called from the calling thread only. `parts` (device) -> GraphParts replaces the model's own stages.
+    `on_event` is called from the calling thread only. `parts` (device, gang) -> GraphParts replaces the model's stages.
     Raises StoreError for a folder that can't be used and LedgerError for what is in it, WeightsError for weights that
     are missing, ClusterError and ValueError for a cluster that lacks what is asked for (a GPU to offload from, too),
-    RunError when the run as a whole stops.
+    PlanError for rows that fit no GPU of the cluster, RunError when the run as a whole stops.
     """
     begun_s = time.monotonic()
     if len({row.index for row in rows}) < len(rows):
@@ -84,43 +89,75 @@ def generate(
     run.begin(rows, left, settings.command)
     try:
         if left.missing:
-            _make(left.missing, settings, parts or _parts_for(settings), run)
+            made_keys = {entry.key for entry in left.made}
+            made = [row for row in rows if row.key in made_keys]
+            _make(left.missing, made, settings, parts or _parts_for(settings), run)
     finally:
         run.manifest.write()
     return run.summary(rows, left, time.monotonic() - begun_s)
 
 
-def _make(rows: Sequence[Row], settings: GenerateSettings, parts: "Callable[[str], GraphParts]", run: Run) -> None:
+def _make(
+    rows: Sequence[Row],
+    made: Sequence[Row],
+    settings: GenerateSettings,
+    parts: "Callable[[str, GangLayout], GraphParts]",
+    run: Run,
+) -> None:
     with ray_session(
         address=settings.address, verbose=settings.verbose, stall_timeout_s=settings.stall_timeout_s
     ) as cluster:
-        pools = plan_pools(
+        base = plan_pools(
             cluster,
             device=settings.device,
             replicas=settings.replicas,
             rows=len(rows),
             text_on_gpu=settings.source.preset.text_on_gpu,
             annotates=any(map(annotated, rows)),
-            gang=settings.gang.ranks,
+            gang=settings.gang,
         )
-        check_offload(settings.source.offload, pools.device, settings.source.preset)
-        run.tell(PoolsStarted(replicas=pools.replicas, device=pools.device))
-        from airshower.pipelines.graph import build_graph, most_parcels  # imports Ray
+        check_offload(settings.source.offload, base.device, settings.source.preset)
+        inventory = cluster_inventory()
+        planned = plan_start(rows, made, settings.source, run.ledger, inventory, base)
+        if planned is None:
+            pools, waiting = {_ANY: base}, [Waiting(index=row.index, row=row, pools=frozenset((_ANY,))) for row in rows]
+        else:
+            pools, waiting = pools_and_rows(planned.run, base, gpu_types=len(inventory.gpus_by_type()))
+            forecast = Forecast(planned.run.plan, planned.run.kinds.of_row, planned.times)
+            run = replace(run, tell=Forecasting(forecast, run.tell))
+            plan = planned.run.plan
+            end = Expected(seconds=plan.finish.seconds, low_s=plan.finish.low_s, high_s=plan.finish.high_s)
+            run.tell(Planned(pools=plan.pools, end=end, gpu_hours=plan.gpu_hours))
+        run.tell(PoolsStarted(replicas=sum(pool.replicas for pool in pools.values()), device=base.device))
+        _follow_graphs(pools, waiting, parts, run)
 
-        dispatch = start_dispatcher({_POOL: (pools.replicas, most_parcels(pools))})
-        writer = Committer(ledger=run.ledger, run=run.id)
-        graph = build_graph(_POOL, parts(pools.device), writer, pools, dispatch)
-        waiting = [Waiting(index=row.index, row=row, pools=frozenset((_POOL,))) for row in rows]
-        loaders = {"replica": pools.replicas, "text encoder": 1, "annotators": 1}
-        with asked_to_end() as asked:
-            follow([graph], waiting, run, dispatch, loaders, asked)
+
+def _follow_graphs(
+    pools: Mapping[str, Pools],
+    waiting: Sequence[Waiting[Row]],
+    parts: "Callable[[str, GangLayout], GraphParts]",
+    run: Run,
+) -> None:
+    """One graph per pool, all fed by one dispatcher."""
+    from airshower.pipelines.graph import build_graph, most_parcels  # imports Ray
+
+    dispatch = start_dispatcher({name: (pool.replicas, most_parcels(pool)) for name, pool in pools.items()})
+    writer = Committer(ledger=run.ledger, run=run.id)
+    graphs = [build_graph(name, parts(pool.device, pool.gang), writer, pool, dispatch) for name, pool in pools.items()]
+    loaders = {
+        "replica": sum(pool.replicas for pool in pools.values()),
+        "text encoder": sum(pool.text_encoders for pool in pools.values()),
+        "annotators": sum(pool.annotators for pool in pools.values()),
+    }
+    with asked_to_end() as asked:
+        follow(graphs, waiting, run, dispatch, loaders, asked)
 
 
-def _parts_for(settings: GenerateSettings) -> "Callable[[str], GraphParts]":
-    def parts(device: str) -> "GraphParts":
+def _parts_for(settings: GenerateSettings) -> "Callable[[str, GangLayout], GraphParts]":
+    def parts(device: str, gang: GangLayout) -> "GraphParts":
         from airshower.pipelines.graph import parts_of  # imports Ray
 
-        return parts_of(settings.source, device, settings.gang)
+        return parts_of(settings.source, device, gang)
 
     return parts
 

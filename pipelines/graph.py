@@ -59,21 +59,23 @@ def build_graph(pool: str, parts: GraphParts, writer: Writer, pools: Pools, disp
         num_cpus=PREPARE_CPUS,
         **one_parcel,
     )
-    if pools.annotates:
+    if pools.annotators:
         prepared = prepared.map_batches(
             AnnotateStage,
             fn_constructor_kwargs={"load": parts.load_annotator, "dispatch": dispatch},
-            compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_ONE_AHEAD),
+            compute=ActorPoolStrategy(size=pools.annotators, max_tasks_in_flight_per_actor=_ONE_AHEAD),
             num_cpus=ANNOTATE_CPUS,
             num_gpus=pools.annotator_gpus or None,
+            accelerator_type=pools.annotator_accelerator,
             **one_parcel,
         )
     encoded = prepared.map_batches(
         TextStage,
         fn_constructor_kwargs={"load": parts.load_text_encoder, "dispatch": dispatch},
-        compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=_ONE_AHEAD),
+        compute=ActorPoolStrategy(size=pools.text_encoders, max_tasks_in_flight_per_actor=_ONE_AHEAD),
         num_cpus=TEXT_CPUS,
         num_gpus=pools.text_gpus or None,
+        accelerator_type=pools.text_accelerator,
         **one_parcel,
     )
     return encoded.map_batches(
@@ -87,13 +89,14 @@ def build_graph(pool: str, parts: GraphParts, writer: Writer, pools: Pools, disp
         ),
         num_cpus=pools.replica_cpus,
         num_gpus=pools.replica_gpus or None,
+        accelerator_type=pools.accelerator,
         **one_parcel,
     )
 
 
 def most_parcels(pools: Pools) -> int:
     """How many parcels are under way at most: every stage has what it works on and what it takes up next."""
-    actors = 1 + pools.annotates
+    actors = pools.text_encoders + pools.annotators
     return ROWS_AT_A_TIME * pools.replicas + _ONE_AHEAD * actors + 2 * pools.tasks
 
 

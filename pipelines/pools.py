@@ -2,13 +2,14 @@
 
 Pools have fixed sizes, so a fast stage can't take the CPUs that a slow one waits for, and all of them together fit one
 CPU per replica. Text encoder and annotators share a GPU with a replica, where they run on one, and all of them stay
-loaded; annotators take nothing from a run in which no row needs them. Deliberately simple: one replica per GPU or CPU,
-no measuring and no growing while a run goes on.
+loaded; annotators take nothing from a run in which no row needs them. What is here fits any rows: one replica per GPU
+or CPU. A plan knows its rows, and chooses better (`airshower.pipelines.planning.planned_pools`).
 """
 
 from dataclasses import dataclass
 
 from airshower.cluster.session import Cluster
+from airshower.configs.gang_layout import ALONE, GangLayout
 
 # Shares of a CPU; with one replica they add up to one CPU, so a single-CPU machine runs every stage at once.
 # Ray Data fuses neighbouring stages of equal shares, and prepare must not run inside the text actor: they differ.
@@ -23,15 +24,23 @@ _ANNOTATOR_GPUS = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Pools:
-    """How many of each stage run at a time, and what a replica occupies."""
+    """How many of each stage run at a time for one pool of replicas, and what each occupies.
+
+    An accelerator is a type of GPU as Ray names it; None takes any.
+    """
 
     device: str  # cpu | cuda
     replicas: int
     replica_cpus: float
     replica_gpus: float
+    gang: GangLayout  # of each replica
+    accelerator: str | None = None
     text_gpus: float
-    annotates: bool  # whether there are annotators
+    text_accelerator: str | None = None
+    text_encoders: int = 1
+    annotators: int  # none where no row needs them
     annotator_gpus: float
+    annotator_accelerator: str | None = None
     tasks: int  # that prepare rows
 
 
@@ -43,20 +52,20 @@ def plan_pools(
     rows: int,
     text_on_gpu: bool = False,
     annotates: bool = False,
-    gang: int = 1,
+    gang: GangLayout = ALONE,
 ) -> Pools:
     """Pools that fit the cluster; `replicas` None means as many as there is room for, and never more than there are
-    rows. A replica takes `gang` GPUs of one node, or as many CPUs.
+    rows. A replica takes as many GPUs of one node as its gang has ranks, or as many CPUs.
 
     `device` is auto, cpu or cuda. Raises ValueError when the cluster lacks what is asked for.
     """
     device = _resolved_device(device, cluster)
     shares = device == "cuda" and (text_on_gpu or annotates)
-    places = _places(cluster, device, gang, shares=shares)
+    places = _places(cluster, device, gang.ranks, shares=shares)
     if replicas is not None and replicas < 1:
         raise ValueError(f"replicas {replicas}: at least one is needed to generate")
     if replicas is not None and device == "cuda" and replicas > places:
-        gpus = "one" if gang == 1 else f"{gang}"
+        gpus = "one" if gang.ranks == 1 else f"{gang.ranks}"
         raise ValueError(
             f"replicas {replicas}: the cluster has {cluster.gpus:g} GPUs, {gpus} per replica: use at most {places}"
         )
@@ -68,9 +77,10 @@ def plan_pools(
         device=device,
         replicas=count,
         replica_cpus=replica_cpus * min(1.0, cluster.cpus / count),  # more replicas than CPUs share them
-        replica_gpus=_replica_gpus(gang, text_gpus + annotator_gpus) if device == "cuda" else 0,
+        replica_gpus=_replica_gpus(gang.ranks, text_gpus + annotator_gpus) if device == "cuda" else 0,
+        gang=gang,
         text_gpus=text_gpus,
-        annotates=annotates,
+        annotators=int(annotates),
         annotator_gpus=annotator_gpus,
         tasks=max(1, int(cluster.cpus // 2)),
     )

@@ -19,8 +19,10 @@ from rich.text import Text
 
 from airshower.pipelines.events import (
     Event,
+    Expected,
     Loaded,
     LoadFailed,
+    Planned,
     PoolsStarted,
     RowDone,
     RowFailed,
@@ -46,6 +48,7 @@ class RunProgress:
         self.state = "reading"
         self._clock = clock
         self._started_s = self._pools_started_s = clock()
+        self._ends_s: float | None = None
         self._fractions: dict[int, float] = {}  # of rows that are being generated
         self._seen: set[int] = set()
         self._ended: set[int] = set()
@@ -74,7 +77,9 @@ class RunProgress:
             case RowProgress():
                 self._seen.add(event.index)
                 self._fractions[event.index] = event.fraction
-            case Warned() | Loaded() | LoadFailed():
+            case Expected():
+                self._ends_s = self._clock() + event.seconds
+            case Warned() | Loaded() | LoadFailed() | Planned():
                 pass
             case RowDone() | RowFailed():
                 self._ended.add(event.index)
@@ -102,8 +107,10 @@ class RunProgress:
 
     @property
     def eta_s(self) -> float | None:
-        """Time until the last row ends if rows go on as until now; None before anything was generated."""
+        """Time until the last row ends: as expected by the run, or if rows go on as until now; None if nobody knows."""
         with self._lock:
+            if self._ends_s is not None:
+                return max(0.0, self._ends_s - self._clock())
             made = self.done + sum(self._fractions.values())
         left = self.rows - self.failed - made
         if made <= 0:
@@ -244,6 +251,8 @@ def _told(event: Event, progress: RunProgress) -> str | None:
             return progress.state
         case Working():
             return event.words
+        case Planned():
+            return _plan_words(event)
         case Warned():
             return f"warning: {printable(event.message)}"
         case RowFailed(stage="run"):  # the run stopped, with all rows that were left
@@ -253,6 +262,12 @@ def _told(event: Event, progress: RunProgress) -> str | None:
         case RowFailed() if progress.failed == _TOLD_FAILURES + 1:
             return "more rows failed: all of them are in manifest.parquet"
     return None
+
+
+def _plan_words(plan: Planned) -> str:
+    ends, low, high = (clock_words(seconds) for seconds in (plan.end.seconds, plan.end.low_s, plan.end.high_s))
+    hours = f", {plan.gpu_hours:,.1f} GPU-hours" if plan.gpu_hours else ""
+    return f"planned: {plan.pools}, the end after about {ends} ({low} to {high}){hours}"
 
 
 def failure_line(event: RowFailed) -> str:

@@ -1,11 +1,10 @@
 """What goes where: replicas by type of GPU, the text encoder beside one of them or apart, and cores for the rest.
 
-A replica is the smallest gang that the rows fit which fit that type of GPU at all. A gang of more than one GPU is
-planned only where it is asked for: replicas can't host one yet.
+A replica is the smallest gang that the rows fit which fit that type of GPU at all.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from airshower.cluster.inventory import Inventory
@@ -87,7 +86,7 @@ def place(rows: Mapping[RowKind, int], inventory: Inventory, times: ServiceTimes
     limited = _limited(pools, min(settings.replicas or math.inf, sum(made.values())))
     placed = Placement(pools=limited, task_cores=inventory.cpus, refused=refused)
     if times.costs.text_on_gpu:
-        placed = _with_text(placed, pools, made, times)
+        placed = _with_text(placed, inventory, made, times)
     replicas = sum(pool.replicas for pool in placed.pools)
     placed = replace(placed, task_cores=max(1.0, inventory.cpus - REPLICA_CORES * replicas))
     return _with_annotators(placed, made, times)
@@ -151,25 +150,22 @@ def _refusal(kind: RowKind, inventory: Inventory, costs: Costs) -> str:
     )
 
 
-def _with_text(
-    placed: Placement, there: Sequence[ReplicaPool], rows: Mapping[RowKind, int], times: ServiceTimes
-) -> Placement:
-    """The text encoder beside replicas, on the slowest GPUs that have room for both, or else on some of its own.
-
-    `there` are the pools with all their GPUs, of which the run may leave some alone.
-    """
+def _with_text(placed: Placement, inventory: Inventory, rows: Mapping[RowKind, int], times: ServiceTimes) -> Placement:
+    """The text encoder beside replicas, on the slowest GPUs that have room for both, or else on some of its own."""
     need_gib = max(times.costs.text_gib(kind) for kind in rows)
     for pool in reversed(placed.pools):
         gpu = pool.gpu
-        if gpu is not None and all(_fits(kind, gpu, pool.gang, times.costs, need_gib) for kind in pool.kinds):
+        # Ray gives out whole GPUs or parts of one, so nothing shares those of a gang.
+        alone = pool.gang == 1
+        if alone and gpu is not None and all(_fits(kind, gpu, 1, times.costs, need_gib) for kind in pool.kinds):
             count = min(_enough("text", placed.pools, rows, gpu, times), pool.gpus)
             return replace(placed, text_gpu=gpu, text_encoders=count)
-    for pool in reversed(there):
-        gpu = pool.gpu
-        if gpu is None or (gpu.memory_gib or math.inf) < need_gib:
+    by_speed = sorted(inventory.gpus_by_type().items(), key=lambda item: item[0].bf16_tflops or math.inf)
+    for gpu, there in by_speed:
+        if (gpu.memory_gib or math.inf) < need_gib:
             continue
-        count = min(_enough("text", placed.pools, rows, gpu, times), pool.gpus)
-        pools = tuple(_without(one, pool.gpus - count) if one.gpu == gpu else one for one in placed.pools)
+        count = min(_enough("text", placed.pools, rows, gpu, times), there)
+        pools = tuple(_without(one, there - count) if one.gpu == gpu else one for one in placed.pools)
         kept = tuple(one for one in pools if one.replicas)
         if frozenset().union(*(one.kinds for one in kept)) == placed.kinds:
             return replace(placed, pools=kept, text_gpu=gpu, text_apart=True, text_encoders=count)

@@ -28,6 +28,7 @@ ANY_GPU = ""  # whose price is for all types without one
 _PLAYED_ROWS = 20_000  # up to so many, the end is played out row by row
 _GPU_START_S, _CPU_START_S = 60.0, 15.0  # until replicas are loaded: estimates
 _SHORTER = 1.25  # rows whose times differ by less are as good as equal, and their shapes decide
+WRITERS = 2  # threads beside each replica that write while it generates
 _80_PERCENT = 1.28  # standard deviations to either side
 _PLANNING_SPREAD = 0.03  # of what no estimate knows of
 
@@ -52,6 +53,15 @@ class Plan:
     gpu_hours: float
     cost: float | None  # None: some GPU has no price
     reasons: tuple[str, ...]
+
+    @property
+    def pools(self) -> str:
+        """The replicas in words."""
+        pools = self.placement.pools
+        return " and ".join(
+            f"{pool.replicas} replicas on {f'{pool.gang} x {pool.gpu} each' if pool.gpu is not None else 'CPUs'}"
+            for pool in pools
+        )
 
     @property
     def device(self) -> str:
@@ -118,6 +128,7 @@ def workload_of(rows: Mapping[RowKind, int], placed: Placement, times: ServiceTi
     ]
     fitting = min(1.0, placed.task_cores / sum(wanted))
     prepare_tasks, write_tasks = (min(sum(counts), max(1, math.ceil(tasks * fitting))) for tasks in wanted)
+    write_tasks = min(write_tasks, WRITERS * sum(pool.replicas for pool in placed.pools))
     return Workload(
         rows=counts,
         generate_s=generate_s,
@@ -209,7 +220,7 @@ def _pools_in_words(placed: Placement, inventory: Inventory) -> list[str]:
         words.append(f"not used: {', '.join(map(str, idle))}, too small for the rows or more than there are rows for")
     cores = sum(node.cpus for node in inventory.nodes if not node.gpus)
     if cores and placed.pools[0].gpu is not None:
-        words.append(f"{cores:g} of {inventory.cpus:g} cores are on nodes without a GPU: they prepare and write")
+        words.append(f"{cores:g} of {inventory.cpus:g} cores are on nodes without a GPU: they prepare rows")
     return words
 
 

@@ -223,7 +223,7 @@ def _print(planned: "Plan", times: "ServiceTimes", console: Console) -> None:
     annotators = f", {placed.annotators} annotate" if placed.annotators else ""
     text = f"{placed.text_encoders} embed prompts{f' on {placed.text_gpu}' if placed.text_gpu else ''}"
     load = planned.workload
-    console.print(f"  {load.prepare_tasks} prepare, {load.write_tasks} write{annotators}, {text}")
+    console.print(f"  {load.prepare_tasks} prepare, {load.write_tasks} write beside replicas{annotators}, {text}")
     _print_kinds(planned, times, console)
     finish = planned.finish
     console.print(

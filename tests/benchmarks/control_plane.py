@@ -21,6 +21,7 @@ from process_memory import ProcessTreeMeter
 
 from airshower.cluster.packing import hold_frames, pack_frames
 from airshower.cluster.store import open_store
+from airshower.configs.gang_layout import GangLayout
 from airshower.configs.messages import GeneratedClip, PreparedClip, TextEmbedding
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
@@ -67,9 +68,9 @@ def measure(folder: Path, count: int) -> None:
     print(memory)
 
 
-def null_parts(device: str) -> GraphParts:
+def null_parts(device: str, gang: GangLayout) -> GraphParts:
     """Stages that take no time; they see rows as real ones do."""
-    del device
+    del device, gang
     return GraphParts(
         prepare=null_prepare, load_annotator=not_needed, load_text_encoder=NullEncoder, load_replica=NullReplica
     )

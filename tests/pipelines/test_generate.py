@@ -19,6 +19,7 @@ import ray
 
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.cluster.session import ray_session
+from airshower.configs.gang_layout import GangLayout
 from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowError, TextEmbedding
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
@@ -117,7 +118,7 @@ def not_needed():
     raise RuntimeError("annotators were loaded, and no row needs them")
 
 
-def stand_ins(memory: Path, device: str) -> GraphParts:
+def stand_ins(memory: Path, device: str, gang: GangLayout) -> GraphParts:
     return GraphParts(
         prepare=prepare,
         load_annotator=not_needed,
@@ -185,8 +186,8 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_line(tmp_path):
     def load():
         raise ValueError("weights/x: no such folder:\ngive one that holds a whole model")
 
-    def parts(device: str) -> GraphParts:
-        return replace(stand_ins(tmp_path, device), load_replica=load)
+    def parts(device: str, gang: GangLayout) -> GraphParts:
+        return replace(stand_ins(tmp_path, device, gang), load_replica=load)
 
     rows = rows_named("a", "b", "c")
     with pytest.raises(RunError, match=r"^replica: weights/x: no such folder: give one that holds a whole model$"):

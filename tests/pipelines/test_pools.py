@@ -3,7 +3,10 @@
 import pytest
 
 from airshower.cluster.session import Cluster
+from airshower.configs.gang_layout import GangLayout
 from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, plan_pools
+
+TWO, FOUR, EIGHT = (GangLayout(token_ranks=ranks) for ranks in (2, 4, 8))
 
 
 @pytest.mark.parametrize(
@@ -33,13 +36,13 @@ def test_replicas_follow_the_devices_and_never_exceed_the_rows():
 
 def test_gangs_take_whole_gpus_of_one_node_and_leave_one_to_the_text_encoder():
     cluster = Cluster(cpus=64, gpus=8, node_gpus=4)
-    pools = plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=4)
+    pools = plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=FOUR)
     assert (pools.replicas, pools.replica_gpus) == (2, 4)
-    pools = plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=4, text_on_gpu=True)
+    pools = plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=FOUR, text_on_gpu=True)
     assert (pools.replicas, pools.replica_gpus, pools.text_gpus) == (1, 4, 0.1)
     with pytest.raises(ValueError, match="no node of the cluster has more than 4 GPUs, and a gang is on one node"):
-        plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=8)
+        plan_pools(cluster, device="cuda", replicas=None, rows=100, gang=EIGHT)
     one_node = Cluster(cpus=16, gpus=2, node_gpus=2)
     with pytest.raises(ValueError, match="need one beside the gang's: use --gang 1"):
-        plan_pools(one_node, device="cuda", replicas=None, rows=100, gang=2, text_on_gpu=True)
-    assert plan_pools(Cluster(cpus=4, gpus=0), device="cpu", replicas=None, rows=100, gang=2).replicas == 2
+        plan_pools(one_node, device="cuda", replicas=None, rows=100, gang=TWO, text_on_gpu=True)
+    assert plan_pools(Cluster(cpus=4, gpus=0), device="cpu", replicas=None, rows=100, gang=TWO).replicas == 2

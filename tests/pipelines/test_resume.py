@@ -15,6 +15,7 @@ import ray
 from airshower.cluster.packing import pack_frames, unpack_frames
 from airshower.cluster.session import ray_session
 from airshower.cluster.store import open_store
+from airshower.configs.gang_layout import GangLayout
 from airshower.configs.messages import GeneratedClip, PreparedClip, Row, TextEmbedding
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
@@ -54,7 +55,7 @@ def prepare(spec: ClipSpec) -> PreparedClip:
     return PreparedClip(fps=10, frames=2, **size, input_frames=None, controls={"edge": packed}, masks={})
 
 
-def stand_ins(device: str) -> GraphParts:
+def stand_ins(device: str, gang: GangLayout) -> GraphParts:
     return GraphParts(
         prepare=prepare, load_annotator=Encoder, load_text_encoder=lambda warn: Encoder(), load_replica=Replica
     )
