@@ -163,14 +163,15 @@ class MultiviewSpec(RowSpec):
 
     def files(self) -> dict[str, str]:
         """Every file that the row reads, by (dotted) field."""
-        paths = {"prompt_path": self.prompt_path, "input_path": self.input_path}
+        paths = {"prompt_path": self.prompt_path, "input_path": self.input_path, "camera_path": self.camera_path}
         for name, view in self.views.items():
             paths |= {f"{name}.control_path": view.control_path, f"{name}.input_path": view.input_path}
         return {name: path for name, path in paths.items() if path is not None}
 
     def video_stems(self) -> tuple[str, ...]:
-        """Names of the videos that the row may write."""
-        return tuple(f"{self.name}{end}" for end in ("", "_grid", "_input", f"_control_{HDMAP}", *self._camera_ends()))
+        """Names of the files that the row may write."""
+        ends = ("", "_grid", "_input", f"_control_{HDMAP}", *self._camera_ends())
+        return (*(f"{self.name}{end}" for end in ends), *self._camera_stems())
 
     def _camera_ends(self) -> tuple[str, ...]:
         return tuple(f"_{camera}" for camera in self.cameras)
