@@ -117,7 +117,7 @@ def generate(
     rows = with_keys(rows, settings.source, salt=salt(epoch))
     left = remaining([row for row in rows if row.key], ledger, retry_failed=settings.retry_failed)
     run = _Run(ledger=ledger, manifest=Manifest(ledger.store), tell=on_event or _ignore, attempts=left.attempts)
-    run.begin(rows, left, settings.command)
+    run.begin(rows, left, settings.command, epoch)
     try:
         if left.missing:
             _make(left.missing, settings, parts or _parts_for(settings), run)
@@ -136,7 +136,7 @@ class _Run:
     attempts: dict[str, int]  # failed ones before this run, by key
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}")
 
-    def begin(self, rows: Sequence[Row], left: Remaining, command: tuple[str, ...]) -> None:
+    def begin(self, rows: Sequence[Row], left: Remaining, command: tuple[str, ...], epoch: int) -> None:
         """Says what there is to do, and ends the rows that need no work."""
         record = RunRecord(
             run=self.id,
@@ -145,6 +145,7 @@ class _Run:
             working_directory=os.getcwd(),
             rows=len(rows),
             version=airshower.__version__,
+            epoch=epoch,
         )
         self.ledger.begin_run(record)
         stages = tuple(stage for stage in STAGES if stage != "annotate" or any(map(_annotated, left.missing)))

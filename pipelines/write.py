@@ -55,7 +55,7 @@ def open_run_folder(output: str) -> str:
 
 
 def write_row(row: Row, folder: str) -> Row:
-    """Writes NAME.mp4 or NAME.jpg, the shown inputs, cameras and NAME.json into the folder; adds `outputs`, their paths.
+    """Writes NAME.mp4 or NAME.jpg, the shown inputs, cameras and NAME.json into the folder; adds `outputs`, paths.
 
     Raises OSError or OutputError, with path and remedy, when a file can't be written, ValueError when the row was not
     generated.

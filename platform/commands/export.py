@@ -1,0 +1,57 @@
+"""`airshower export`: a run's clips as a dataset to train on."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from airshower.configs.export_records import DatasetFormat, ExportSettings
+from airshower.platform.commands.runs import required_ledger
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, by path or URL", show_default=False)],
+    destination: Annotated[
+        str, typer.Argument(metavar="DEST", help="Folder or URL of the dataset, new or exported before")
+    ],
+    *,
+    dataset: Annotated[DatasetFormat, typer.Option("--format", metavar="NAME", help="webdataset, lerobot or parquet")],
+    select: Annotated[str, typer.Option(metavar="PATTERN", help="Only clips of this name, such as 'night-*'")] = "*",
+    shard_mib: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Size of a shard at most, where one clip isn't larger")
+    ] = 256,
+    controls: Annotated[bool, typer.Option(help="Control and mask videos")] = True,
+    inputs: Annotated[bool, typer.Option(help="Input videos")] = False,
+    cameras: Annotated[bool, typer.Option(help="Camera parameters")] = True,
+    embed: Annotated[
+        bool | None,
+        typer.Option(help="Parquet only: videos in the table, or as files that it names; default: in it"),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks")] = False,
+) -> None:
+    """Write a run's committed clips as a dataset; called again, add those that it doesn't hold yet.
+
+    A shard is there as a whole or not at all, and the same clips give the same bytes.
+    """
+    if embed is not None and dataset != "parquet":
+        raise typer.BadParameter(f"--{'' if embed else 'no-'}embed: {dataset} has no choice of it: remove it")
+
+    from airshower.cluster.store import open_store
+    from airshower.pipelines.export.export import export as export_run
+
+    settings = ExportSettings(
+        dataset=dataset,
+        shard_mib=shard_mib,
+        controls=controls,
+        inputs=inputs,
+        cameras=cameras,
+        embed=embed is not False,
+    )
+    ledger = required_ledger(run)
+    done = export_run(ledger, open_store(destination), settings, select=select, on_clips=_tell)
+    there = f", {done.kept} were there" if done.kept else ""
+    print(f"{destination}: {done.added} clips added{there}; {done.shards} shard{'s' * (done.shards != 1)} in all")
+
+
+def _tell(clips: int, of_clips: int) -> None:
+    print(f"{clips} of {of_clips} clips", file=sys.stderr, flush=True)
