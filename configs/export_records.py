@@ -20,7 +20,7 @@ class ExportSettings(_Record):
     """How a dataset is written: the same for all of its shards."""
 
     dataset: DatasetFormat
-    shard_mib: int = 256
+    shard_mib: float = 256
     controls: bool = True  # control and mask videos
     inputs: bool = False
     cameras: bool = True

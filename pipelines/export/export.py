@@ -72,7 +72,7 @@ def export(
     kept = work.before.clips
     missing = [clip for clip in chosen if clip.key not in planned]
     while missing:
-        group = _first_shard(missing, settings.shard_mib << 20)
+        group = _first_shard(missing, settings.shard_mib * 2**20)
         plan = work.add(group)
         if {clip.key for clip in plan.clips} == {clip.key for clip in group}:
             missing = missing[len(group) :]
@@ -85,7 +85,7 @@ def export(
     return ExportSummary(added=work.before.clips - kept, kept=kept, shards=work.before.shards)
 
 
-def _first_shard(clips: Sequence[Offered], most_bytes: int) -> list[Offered]:
+def _first_shard(clips: Sequence[Offered], most_bytes: float) -> list[Offered]:
     """The clips that the next shard takes: at least one."""
     taken, size_bytes = [clips[0]], clips[0].size_bytes
     for clip in clips[1:]:

@@ -56,7 +56,8 @@ class ShardBook:
             before = getattr(found.settings, name)
             if before != value:
                 raise ExportError(
-                    f"{where}: was exported with {name} {before}, not {value}: give the same, or another folder"
+                    f"{where}: was exported with {_flag(name, before)}, not {_flag(name, value)}: give the same, or "
+                    "another folder"
                 )
 
     def plans(self) -> list[ShardPlan]:
@@ -99,6 +100,14 @@ class ShardBook:
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise ExportError(f"{self.store.url(path)}: is no record of an export ({reason}): move it away") from None
+
+
+def _flag(name: str, value: str | float | bool) -> str:
+    """A setting as the command line has it."""
+    flag = {"dataset": "format"}.get(name, name).replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag} {value if isinstance(value, str) else format(value, 'g')}"
 
 
 def _path(folder: str, number: int) -> str:

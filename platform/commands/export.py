@@ -18,7 +18,7 @@ def export(
     dataset: Annotated[DatasetFormat, typer.Option("--format", metavar="NAME", help="webdataset, lerobot or parquet")],
     select: Annotated[str, typer.Option(metavar="PATTERN", help="Only clips of this name, such as 'night-*'")] = "*",
     shard_mib: Annotated[
-        int, typer.Option(min=1, metavar="MIB", help="Size of a shard at most, where one clip isn't larger")
+        float, typer.Option(min=0, metavar="MIB", help="Size of a shard at most, unless one clip alone is larger")
     ] = 256,
     controls: Annotated[bool, typer.Option(help="Control and mask videos")] = True,
     inputs: Annotated[bool, typer.Option(help="Input videos")] = False,
