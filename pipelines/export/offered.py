@@ -48,13 +48,15 @@ def offered(ledger: Ledger, settings: ExportSettings) -> dict[str, Offered]:
 
 
 def exported_files(commit: Commit, settings: ExportSettings) -> dict[str, str]:
-    """The files of a commit that an export needs, by kind: grids, which are for looking at, are none of them."""
-    views = {kind: path for kind, path in commit.outputs.items() if kind.startswith(VIEW)}
-    files = views or {VIDEO: commit.outputs[VIDEO]}
-    for kind, path in commit.outputs.items():
+    """The files of a commit that an export needs, by kind: of each camera where there is a choice, not all in one."""
+    outputs = commit.outputs
+    views = {kind: path for kind, path in outputs.items() if kind.startswith(VIEW)}
+    files = views or {VIDEO: outputs[VIDEO]}
+    for kind, path in outputs.items():
+        in_parts = any(other.startswith(f"{kind}_") for other in outputs)
         wanted = (
             kind == RECORD
-            or (kind.startswith((CONTROL, MASK)) and settings.controls)
+            or (kind.startswith((CONTROL, MASK)) and settings.controls and not in_parts)
             or (kind == INPUT and settings.inputs)
             or (kind == CAMERAS and settings.cameras)
         )

@@ -52,7 +52,7 @@ _ABOUT = [
 _MEDIA = (
     "video",
     *(f"video_{camera}" for camera in RIG),
-    *(f"control_{control}" for control in (*CONTROLS, HDMAP)),
+    *(f"control_{control}" for control in (*CONTROLS, HDMAP, *(f"{HDMAP}_{camera}" for camera in RIG))),
     *(f"mask_{control}" for control in CONTROLS),
     "input",
 )

@@ -78,6 +78,10 @@ def test_controls_inputs_and_cameras_are_left_out_or_taken_in(run, tmp_path):
     first = samples(tmp_path / "set" / "shard-000000.tar")[0]
     assert set(first) - {"__key__", "__url__", "__local_path__"} == {"json", "txt", "mp4", "input.mp4"}
     assert json.loads(first["json"])["cameras"] is None
+    run.clip("still", "0", frames=1)
+    exported(run, tmp_path / "stills", select="still")
+    (still,) = samples(tmp_path / "stills" / "shard-000000.tar")
+    assert set(still) - {"__key__", "__url__", "__local_path__"} == {"json", "txt", "jpg", "edge.jpg"}
 
 
 def test_the_same_clips_give_the_same_bytes_and_new_ones_a_new_shard(run, tmp_path):
@@ -205,7 +209,8 @@ def test_every_camera_has_its_video(tmp_path, apart):
         (tmp_path / "one.mp4").write_bytes(sample[f"{camera}.mp4"])
         seen = read_video(str(tmp_path / "one.mp4")).frames
         assert np.abs(seen.astype(int) - pictures(seed, 5)).mean() < 8
-    assert "hdmap.mp4" in sample
+    maps = {name for name in sample if name.startswith("hdmap")}
+    assert maps == ({"hdmap_front_wide.mp4", "hdmap_rear.mp4"} if apart else {"hdmap.mp4"})
 
 
 def test_a_file_that_is_not_as_committed_ends_the_export_and_leaves_no_shard(run, tmp_path):

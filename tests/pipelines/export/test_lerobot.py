@@ -100,10 +100,11 @@ def test_cameras_of_a_rig_are_features_of_their_own(tmp_path):
     run.views("two", "b", apart=True)
     export(run.ledger, open_store(tmp_path / "set"), SETTINGS)
     features = json.loads((tmp_path / "set" / "meta" / "info.json").read_text())["features"]
-    assert [name.removeprefix("observation.") for name in features][:7] == [
+    assert [name.removeprefix("observation.") for name in features][:8] == [
         "images.front_wide",
         "images.rear",
-        "images.hdmap",
+        "images.hdmap_front_wide",
+        "images.hdmap_rear",
         "camera_to_world.front_wide",
         "intrinsics_px.front_wide",
         "camera_to_world.rear",
