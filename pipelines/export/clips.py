@@ -7,9 +7,9 @@ quality above that of the first time. Every file is compared with its commit.
 import hashlib
 import io
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import PurePosixPath
 from typing import Any
 
 import av
@@ -21,7 +21,7 @@ from airshower.configs.records import Commit
 from airshower.pipelines.camera_tracks import ALONE
 from airshower.pipelines.export.offered import CAMERAS, CONTROL, INPUT, MASK, RECORD, VIDEO, VIEW, exported_files
 from airshower.pipelines.ledger.ledger import Ledger
-from airshower.pipelines.media import jpeg, read_video, write_video
+from airshower.pipelines.media import jpeg, write_video
 
 _CUT_CRF = 10
 _KEY_NAME_CHARACTERS = 60  # of 100 that a name in a tar archive may have
@@ -135,24 +135,25 @@ def _views(commit: Commit, files: dict[str, bytes], record: dict[str, Any]) -> d
         return {ALONE: _media(files[VIDEO], commit.outputs[VIDEO])}
     if len(record["cameras"]) == 1:
         return {record["cameras"][0]: _media(files[VIDEO], commit.outputs[VIDEO])}
-    return _cut(files[VIDEO], record["cameras"], float(record["fps"]))
+    return _cut(files[VIDEO], record["cameras"], int(record["frames"]), float(record["fps"]))
 
 
-def _cut(data: bytes, cameras: list[str], fps: float) -> dict[str, Media]:
-    """The videos of cameras that stand one after the other in one."""
-    with tempfile.TemporaryDirectory(prefix="airshower-") as folder:
-        path = Path(folder) / "all.mp4"
-        path.write_bytes(data)
-        frames = read_video(str(path)).frames
-        views = zip(cameras, np.split(frames, len(cameras)), strict=True)
-        return {camera: _encoded(view, fps, path.with_name("one.mp4")) for camera, view in views}
+def _cut(data: bytes, cameras: list[str], frames: int, fps: float) -> dict[str, Media]:
+    """The videos of cameras that stand one after the other in one, each of so many frames."""
+    views = {}
+    with av.open(io.BytesIO(data), "r") as container:
+        decoded = (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+        for camera in cameras:  # one at a time: raw frames of all of them are gigabytes
+            views[camera] = _encoded(np.stack(list(islice(decoded, frames))), fps)
+    return views
 
 
-def _encoded(frames: np.ndarray, fps: float, path: Path) -> Media:
+def _encoded(frames: np.ndarray, fps: float) -> Media:
     if len(frames) == 1:
         return _media(jpeg(frames[0]), "one.jpg")
-    write_video(path, frames, fps, crf=_CUT_CRF)
-    return _media(path.read_bytes(), path.name)
+    file = io.BytesIO()
+    write_video(file, frames, fps, crf=_CUT_CRF)
+    return _media(file.getvalue(), "one.mp4")
 
 
 def _media(data: bytes, path: str) -> Media:

@@ -59,17 +59,16 @@ def export(
         raise ExportError(f"{ledger.store.location} {what}")
     book = ShardBook(destination)
     book.require(settings)
-    plans = book.plans()
-    planned = {clip.key for plan in plans for clip in plan.clips}
+    planned = {clip.key for plan in book.plans() for clip in plan.clips}
     if gone := planned - ready.keys():
         raise ExportError(
             f"{destination.location}: holds {len(gone)} clips that {ledger.store.location} doesn't have, or has made "
             "anew since: export to another folder"
         )
     work = _Export(ledger=ledger, settings=settings, book=book)
-    for plan in plans:
+    for plan in book.plans():
         work.go_on(plan)
-    kept = work.before.clips
+        planned |= {clip.key for clip in plan.clips}  # another export may have gone on
     missing = [clip for clip in chosen if clip.key not in planned]
     while missing:
         group = _first_shard(missing, settings.shard_mib * 2**20)
@@ -82,7 +81,7 @@ def export(
         if on_clips:
             on_clips(work.before.clips, work.before.clips + len(missing))
     work.describe()
-    return ExportSummary(added=work.before.clips - kept, kept=kept, shards=work.before.shards)
+    return ExportSummary(added=work.added, kept=work.before.clips - work.added, shards=work.before.shards)
 
 
 def _first_shard(clips: Sequence[Offered], most_bytes: float) -> list[Offered]:
@@ -98,12 +97,13 @@ def _first_shard(clips: Sequence[Offered], most_bytes: float) -> list[Offered]:
 
 @dataclass
 class _Export:
-    """An export at work; `before` grows with its shards."""
+    """An export at work; `before` grows with its shards, `added` with the clips of those that it has written."""
 
     ledger: Ledger
     settings: ExportSettings
     book: ShardBook
     before: Before = field(default_factory=Before)
+    added: int = 0
 
     def __post_init__(self) -> None:
         self._writer = _writer(self.settings)
@@ -168,6 +168,7 @@ class _Export:
             with names[name].open("rb") as file:
                 files[name] = hashlib.file_digest(file, "sha256").hexdigest()
         self.book.finish(ShardDone(number=plan.number, nonce=plan.nonce, files=files, about=about))
+        self.added += len(plan.clips)
 
     def _pass(self, plan: ShardPlan) -> None:
         captions = self.before.captions
@@ -178,7 +179,7 @@ class _Export:
             shards=self.before.shards + 1,
             clips=self.before.clips + len(plan.clips),
             frames=self.before.frames + sum(clip.frames for clip in plan.clips),
-            first=self.before.first or self.book.done(0).about,
+            first=self.before.first if self.before.shards else self.book.done(0).about,
         )
 
 

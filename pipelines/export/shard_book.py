@@ -43,7 +43,8 @@ class ShardBook:
         where = self.store.location
         found = self._found()
         if found is None:
-            if next(self.store.names(""), None) is not None and self._found() is None:
+            seen = any(not name.startswith(".") for name in self.store.names(""))  # not what probes leave for a moment
+            if seen and self._found() is None:
                 raise ExportError(f"{where}: holds files that no export wrote: give an empty or new folder")
             self.store.create(_HEAD, head.model_dump_json().encode())
             found = self._found() or head
@@ -60,10 +61,10 @@ class ShardBook:
                     "another folder"
                 )
 
-    def plans(self) -> list[ShardPlan]:
+    def plans(self) -> Iterator[ShardPlan]:
         """All planned shards in order."""
-        numbers = sorted(self._numbers(_PLANS))
-        return [self._record(ShardPlan, _path(_PLANS, number)) for number in numbers]
+        for number in sorted(self._numbers(_PLANS)):
+            yield self._record(ShardPlan, _path(_PLANS, number))
 
     def done_numbers(self) -> set[int]:
         """The finished shards."""

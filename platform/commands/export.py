@@ -1,12 +1,16 @@
 """`airshower export`: a run's clips as a dataset to train on."""
 
 import sys
+import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from airshower.configs.export_records import DatasetFormat, ExportSettings
 from airshower.platform.commands.runs import required_ledger
+
+_LINE_INTERVAL_S = 10.0
 
 
 def export(
@@ -48,10 +52,23 @@ def export(
         embed=embed is not False,
     )
     ledger = required_ledger(run)
-    done = export_run(ledger, open_store(destination), settings, select=select, on_clips=_tell)
+    done = export_run(ledger, open_store(destination), settings, select=select, on_clips=_now_and_then())
     there = f", {done.kept} were there" if done.kept else ""
-    print(f"{destination}: {done.added} clips added{there}; {done.shards} shard{'s' * (done.shards != 1)} in all")
+    print(f"{destination}: {_counted(done.added, 'clip')} added{there}; {_counted(done.shards, 'shard')} in all")
 
 
-def _tell(clips: int, of_clips: int) -> None:
-    print(f"{clips} of {of_clips} clips", file=sys.stderr, flush=True)
+def _now_and_then() -> Callable[[int, int], None]:
+    """Says on stderr how far it is, every few seconds at most."""
+    told_s = time.monotonic()
+
+    def tell(clips: int, of_clips: int) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= _LINE_INTERVAL_S:
+            told_s = time.monotonic()
+            print(f"{clips} of {of_clips} clips", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
