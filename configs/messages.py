@@ -8,6 +8,7 @@ frames that it makes stay in its process, where they become a video.
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from airshower.configs.camera_file import CameraTrack
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.spec import Control
 
@@ -57,6 +58,7 @@ class PreparedClip:
     style_image: PackedFrames | None = None  # one frame, at its own size
     guided_region: PackedFrames | None = None  # white where the result is kept close to the input
     annotators: dict[str, str] = field(default_factory=dict)  # networks that computed some of it: SHA-256 of weights
+    camera_tracks: dict[str, CameraTrack] = field(default_factory=dict)  # by camera; of the input's size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ class PreparedViews:
     cameras: tuple[str, ...]
     controls: dict[str, PackedFrames]
     inputs: dict[str, PackedFrames]
+    camera_tracks: dict[str, CameraTrack] = field(default_factory=dict)  # of the inputs' size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +125,7 @@ class Row:
     generated: GeneratedClip | None = None
     outputs: dict[str, str] = field(
         default_factory=dict
-    )  # kind (video, control_edge, mask_edge, input, record): path in the run folder
+    )  # kind (video, control_edge, mask_edge, input, cameras, record): path in the run folder
 
     def failed(self, stage: str, error: BaseException, *, transient: bool = False) -> "Row":
         """This row with the error as data and no payload."""

@@ -65,7 +65,8 @@ class MultiviewSpec(RowSpec):
         default=None, ge=0, description="Frames of a chunk that the next one starts with; default: 1"
     )
     save_combined_views: bool = Field(
-        default=True, description="One video with the cameras one after the other; off: a video per camera"
+        default=True,
+        description="One video with the cameras one after the other; off: a video per camera, and its HD map",
     )
     other_views_prompt: str | None = Field(
         default=None,
@@ -163,17 +164,17 @@ class MultiviewSpec(RowSpec):
 
     def files(self) -> dict[str, str]:
         """Every file that the row reads, by (dotted) field."""
-        paths = {"prompt_path": self.prompt_path, "input_path": self.input_path}
+        paths = {"prompt_path": self.prompt_path, "input_path": self.input_path, "camera_path": self.camera_path}
         for name, view in self.views.items():
             paths |= {f"{name}.control_path": view.control_path, f"{name}.input_path": view.input_path}
         return {name: path for name, path in paths.items() if path is not None}
 
     def video_stems(self) -> tuple[str, ...]:
-        """Names of the videos that the row may write."""
-        return tuple(f"{self.name}{end}" for end in ("", "_grid", "_input", f"_control_{HDMAP}", *self._camera_ends()))
-
-    def _camera_ends(self) -> tuple[str, ...]:
-        return tuple(f"_{camera}" for camera in self.cameras)
+        """Names of the files that the row may write."""
+        cameras = [f"_{camera}" for camera in self.cameras]
+        maps = [] if self.save_combined_views else [f"_control_{HDMAP}{camera}" for camera in cameras]
+        ends = ("", "_grid", "_input", f"_control_{HDMAP}", *cameras, *maps)
+        return (*(f"{self.name}{end}" for end in ends), *self._camera_stems())
 
     def prompts(self, prompt: str) -> tuple[str | None, ...]:
         """The text that each camera is made from; None stands for an embedding of zeros."""

@@ -61,3 +61,4 @@ class RunRecord(_Record):
     working_directory: str
     rows: int
     version: str  # of Airshower
+    epoch: int = 0  # fresh starts until then: what earlier ones made no longer counts

@@ -22,6 +22,7 @@ PATH_FIELDS = (
     "control_path",
     "mask_path",
     "input_path",
+    "camera_path",
 )
 OBJECTS = (*CONTROLS, *RIG)  # fields that hold an object
 _MULTIVIEW_MARKS = {*RIG, "n_views", "input_path"}

@@ -63,6 +63,11 @@ class RowSpec(Strict):
     guidance: int | None = Field(
         default=None, ge=0, le=7, description="Guidance g in v = c + g (c - u), 0..7; default: the model's"
     )
+    camera_path: Text | None = Field(
+        default=None,
+        description="JSON file with the parameters of the cameras that filmed the input, kept beside the clip; they "
+        "don't shape it",
+    )
     exact_reference: bool = Field(
         default=False,
         description="Do as the published code where it is known to do worse: frames that a chunk passes on lose their "
@@ -96,6 +101,9 @@ class RowSpec(Strict):
     def needs_annotator(self) -> bool:
         """Whether annotators have to compute some of it."""
         return False
+
+    def _camera_stems(self) -> tuple[str, ...]:
+        return () if self.camera_path is None else (f"{self.name}_cameras",)
 
     def filled(self, preset: ModelPreset, own: Mapping[str, object]) -> Self:
         """This spec with every open setting filled in from the model's preset, and from `own` for those of its kind.

@@ -173,16 +173,17 @@ class ClipSpec(RowSpec):
 
     def files(self) -> dict[str, str]:
         """Every file or folder that the row reads, by (dotted) field."""
-        own = ("prompt_path", "video_path", "image_context_path", "guided_generation_mask")
+        own = ("prompt_path", "video_path", "image_context_path", "guided_generation_mask", "camera_path")
         paths = {name: getattr(self, name) for name in own}
         for key, control in self.controls.items():
             paths |= {f"{key}.control_path": control.control_path, f"{key}.mask_path": control.mask_path}
         return {name: path for name, path in paths.items() if path is not None}
 
     def video_stems(self) -> tuple[str, ...]:
-        """Names of the videos that the row may write."""
+        """Names of the files that the row may write."""
         controls = [f"{self.name}_control_{key}" for key in self.controls]
-        return (self.name, f"{self.name}_input", *controls, *(f"{self.name}_mask_{key}" for key in self.mask_prompts))
+        masks = [f"{self.name}_mask_{key}" for key in self.mask_prompts]
+        return (self.name, f"{self.name}_input", *controls, *masks, *self._camera_stems())
 
     def prompts(self, prompt: str) -> tuple[str | None, ...]:
         """The text that each camera is made from."""

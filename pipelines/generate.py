@@ -86,7 +86,7 @@ def generate(
     rows = with_keys(rows, settings.source, salt=salt(epoch))
     left = remaining([row for row in rows if row.key], ledger, retry_failed=settings.retry_failed)
     run = Run(ledger=ledger, manifest=Manifest(ledger.store), tell=on_event or _ignore, attempts=left.attempts)
-    run.begin(rows, left, settings.command)
+    run.begin(rows, left, settings.command, epoch)
     try:
         if left.missing:
             made_keys = {entry.key for entry in left.made}

@@ -17,6 +17,7 @@ from airshower.configs.messages import PackedFrames, PreparedClip
 from airshower.configs.sizes import Size, nearest_size
 from airshower.configs.spec import ClipSpec, Control, ControlSpec, EdgeSpec, VisSpec
 from airshower.models.control_maps import edge_map, vis_map
+from airshower.pipelines.camera_tracks import FilmedClip, read_camera_tracks
 from airshower.pipelines.media import RATE_TOLERANCE, MediaError, Video, read_video, shown_file
 from airshower.pipelines.named_errors import named
 from airshower.pipelines.region_masks import MASK_THRESHOLD, read_region_mask
@@ -52,6 +53,10 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
     count, height, width, _ = leader.frames.shape
     clip = _Clip(field=field, frames=count, fps=leader.fps, size=Size(height, width))
     needs_pixels = spec.show_input or spec.guided_generation_mask is not None
+    filmed = FilmedClip(
+        cameras=None, frames=count, fps=leader.fps, size=Size(leader.source_height, leader.source_width)
+    )
+    tracks = read_camera_tracks(spec.camera_path, filmed)
     # One video at a time: each is packed before the next one is decoded.
     controls = {
         key: pack_frames(_control_frames(key, control, clip, leader))
@@ -76,6 +81,7 @@ def prepare_clip(spec: ClipSpec) -> PreparedClip:
         masks=masks,
         style_image=_style_image(spec, leader),
         guided_region=_guided_region(spec, clip),
+        camera_tracks=tracks,
     )
 
 

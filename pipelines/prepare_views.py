@@ -13,6 +13,7 @@ from airshower.cluster.packing import pack_frames
 from airshower.configs.messages import PackedFrames, PreparedViews
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.sizes import SIZES, Size
+from airshower.pipelines.camera_tracks import FilmedClip, read_camera_tracks
 from airshower.pipelines.media import RATE_TOLERANCE, MediaError, read_video
 from airshower.pipelines.named_errors import named
 
@@ -23,12 +24,14 @@ class _Files:
     def __init__(self, size: Size, fps: float) -> None:
         self.size = size
         self.fps = fps
+        self.source_size: Size | None = None  # of the first file
         self._first: tuple[str, float] | None = None  # field and rate of the first file
 
     def read(self, field: str, path: str, most_frames: int | None) -> np.ndarray:
         """Frames (F, H, W, 3)."""
         with named(field):
             video = read_video(path, max_frames=most_frames, fps=self.fps, fit=self._fit, resize=antialiased)
+        self.source_size = self.source_size or Size(video.source_height, video.source_width)
         first, rate = self._first = self._first or (field, video.source_fps)
         if abs(video.source_fps - rate) > RATE_TOLERANCE * rate:
             raise MediaError(
@@ -51,6 +54,8 @@ def prepare_views(spec: MultiviewSpec) -> PreparedViews:
     files = _Files(SIZES[spec.resolution][spec.aspect_ratio], spec.fps)
     controls = _controls(spec, files)
     frames = next(iter(controls.values())).frames if controls else most_frames(spec)
+    inputs = _inputs(spec, files, frames)
+    filmed = FilmedClip(cameras=spec.cameras, frames=frames, fps=spec.fps, size=files.source_size or files.size)
     return PreparedViews(
         fps=spec.fps,
         frames=frames,
@@ -58,7 +63,8 @@ def prepare_views(spec: MultiviewSpec) -> PreparedViews:
         width=files.size.width,
         cameras=spec.cameras,
         controls=controls,
-        inputs=_inputs(spec, files, frames),
+        inputs=inputs,
+        camera_tracks=read_camera_tracks(spec.camera_path, filmed),
     )
 
 

@@ -169,17 +169,18 @@ def _drafts(sources: Sequence[str]) -> list[Draft]:
             rows = read_drafts(file)
             any_row = any_row or bool(rows)
             found += rows or [Draft(name=stem(file), source=file, file=file, error="is empty: write a row into it")]
-        # a folder may hold the prompt files of its specs; they are JSON too, but no rows
-        prompts = {_prompt_file(draft) for draft in found} if len(files) > 1 else set()
-        drafts += [draft for draft in found if draft.file not in prompts]
+        # a folder may hold the prompt and camera files of its specs; they are JSON too, but no rows
+        named = {path for draft in found for path in _named_files(draft)} if len(files) > 1 else set()
+        drafts += [draft for draft in found if draft.file not in named]
     if not any_row:
         raise InputError(f"{', '.join(sources) or 'no source given'}: no row to run: give a file with at least one row")
     return drafts
 
 
-def _prompt_file(draft: Draft) -> str | None:
-    path = draft.fields.get("prompt_path") if isinstance(draft.fields, dict) else None
-    return storage.join(storage.parent(draft.file), path) if isinstance(path, str) else None
+def _named_files(draft: Draft) -> list[str]:
+    fields = draft.fields if isinstance(draft.fields, dict) else {}
+    paths = [fields.get(name) for name in ("prompt_path", "camera_path")]
+    return [storage.join(storage.parent(draft.file), path) for path in paths if isinstance(path, str)]
 
 
 def _with_full_paths(fields: Mapping[str, Any], folder: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Run:
     attempts: dict[str, int]  # failed ones before this run, by key
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}")
 
-    def begin(self, rows: Sequence[Row], left: Remaining, command: tuple[str, ...]) -> None:
+    def begin(self, rows: Sequence[Row], left: Remaining, command: tuple[str, ...], epoch: int) -> None:
         """Says what there is to do, and ends the rows that need no work."""
         record = RunRecord(
             run=self.id,
@@ -50,6 +50,7 @@ class Run:
             working_directory=os.getcwd(),
             rows=len(rows),
             version=airshower.__version__,
+            epoch=epoch,
         )
         self.ledger.begin_run(record)
         stages = tuple(stage for stage in STAGES if stage != "annotate" or any(map(annotated, left.missing)))

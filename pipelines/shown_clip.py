@@ -5,6 +5,7 @@ import numpy as np
 
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.messages import PreparedClip
+from airshower.configs.sizes import Size
 from airshower.configs.spec import ClipSpec
 
 # By kind: what follows the row's name in the file's, and frames, or the file itself.
@@ -31,9 +32,14 @@ def shown_frames(spec: ClipSpec, prepared: PreparedClip, frames: np.ndarray) -> 
     if spec.show_input and prepared.input_frames is not None:
         panels.insert(0, unpack_frames(prepared.input_frames))
     if spec.keep_input_resolution:
-        height, width = prepared.input_height // 2 * 2, prepared.input_width // 2 * 2  # h264 wants even sides
-        panels = [_resized(panel, height, width) for panel in panels]
+        size = kept_size(prepared)
+        panels = [_resized(panel, size.height, size.width) for panel in panels]
     return panels[0] if len(panels) == 1 else np.concatenate(panels, axis=2)
+
+
+def kept_size(prepared: PreparedClip) -> Size:
+    """The input's size, as far as a video can have it: H.264 wants even sides."""
+    return Size(prepared.input_height // 2 * 2, prepared.input_width // 2 * 2)
 
 
 def _resized(frames: np.ndarray, height: int, width: int) -> np.ndarray:

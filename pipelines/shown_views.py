@@ -27,7 +27,10 @@ MOST_GRID_WIDTH_PX = 1920
 
 
 def views_videos(spec: MultiviewSpec, prepared: PreparedViews, frames: np.ndarray) -> Videos:
-    """Every video of the row: `video` is that of all cameras, or the grid where each camera has its own."""
+    """Every video of the row: `video` is that of all cameras, or the grid where each camera has its own.
+
+    Where each camera has its own video, it has its own HD map, too.
+    """
     views = dict(zip(prepared.cameras, np.split(frames, len(prepared.cameras)), strict=True))
     videos: Videos = {"grid": ("_grid", grid(views))}
     if spec.save_combined_views:
@@ -36,7 +39,10 @@ def views_videos(spec: MultiviewSpec, prepared: PreparedViews, frames: np.ndarra
         videos["video"] = videos["grid"]
         videos |= {f"view_{name}": (f"_{name}", view) for name, view in views.items()}
     if prepared.controls:
-        videos[f"control_{HDMAP}"] = (f"_control_{HDMAP}", grid(_unpacked(prepared.controls)))
+        maps = _unpacked(prepared.controls)
+        videos[f"control_{HDMAP}"] = (f"_control_{HDMAP}", grid(maps))
+        if not spec.save_combined_views:
+            videos |= {f"control_{HDMAP}_{name}": (f"_control_{HDMAP}_{name}", view) for name, view in maps.items()}
     if prepared.inputs:
         videos["input"] = ("_input", grid(_unpacked(prepared.inputs)))
     return videos

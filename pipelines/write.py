@@ -23,10 +23,12 @@ import numpy as np
 
 import airshower
 from airshower.cluster.packing import unpack_frames
+from airshower.configs.camera_file import CameraFile
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row
 from airshower.configs.row_formats import AnySpec, ClipSpec, MultiviewSpec
+from airshower.configs.sizes import Size
 from airshower.pipelines.media import jpeg, write_video
-from airshower.pipelines.shown_clip import Videos, clip_videos
+from airshower.pipelines.shown_clip import Videos, clip_videos, kept_size
 from airshower.pipelines.shown_views import views_videos
 
 _REMEDY = "free space there, move what is in the way or give another --output"
@@ -54,7 +56,7 @@ def open_run_folder(output: str) -> str:
 
 
 def write_row(row: Row, folder: str) -> Row:
-    """Writes NAME.mp4 or NAME.jpg, the shown inputs and NAME.json into the folder; adds `outputs`, paths in it.
+    """Writes NAME.mp4 or NAME.jpg, the shown inputs, cameras and NAME.json into the folder; adds `outputs`, paths.
 
     Raises OSError or OutputError, with path and remedy, when a file can't be written, ValueError when the row was not
     generated.
@@ -69,6 +71,10 @@ def write_row(row: Row, folder: str) -> Row:
         if path not in outputs.values():  # two kinds may be one file
             _write_shown(Path(folder) / path, video, row.prepared.fps)
         outputs[kind] = path
+    if row.prepared.camera_tracks:
+        outputs["cameras"] = f"{row.name}_cameras.json"
+        with final_file(Path(folder) / outputs["cameras"]) as part:
+            part.write_text(_camera_file(row.spec, row.prepared, frames).model_dump_json() + "\n", encoding="utf-8")
     seconds = {**row.seconds, "write": time.perf_counter() - begun_s, **row.generated.seconds}
     record = record_of(row, row.spec, row.prepared, row.generated, outputs, seconds, frames)
     with final_file(Path(folder) / outputs["record"]) as part:
@@ -82,6 +88,16 @@ def _videos(spec: AnySpec, prepared: PreparedClip | PreparedViews, frames: np.nd
     if isinstance(spec, ClipSpec) and isinstance(prepared, PreparedClip):
         return clip_videos(spec, prepared, frames)
     raise ValueError(f"{spec.name}: prepared as another kind of row: this is a bug in the graph")
+
+
+def _camera_file(spec: AnySpec, prepared: PreparedClip | PreparedViews, frames: np.ndarray) -> CameraFile:
+    """The cameras of the pictures as they are written; of the clip alone, where the input or controls are beside it."""
+    size = Size(*frames.shape[1:3])
+    if isinstance(spec, ClipSpec) and isinstance(prepared, PreparedClip) and spec.keep_input_resolution:
+        size = kept_size(prepared)
+    tracks = prepared.camera_tracks.items()
+    cameras = {name: track.resized(height_px=size.height, width_px=size.width) for name, track in tracks}
+    return CameraFile(fps=prepared.fps, cameras=cameras)
 
 
 def record_of(

@@ -17,6 +17,7 @@ from airshower.platform.commands.checkpoint import checkpoint_app
 from airshower.platform.commands.cluster import cluster_app
 from airshower.platform.commands.data import data_app
 from airshower.platform.commands.evaluate import evaluate
+from airshower.platform.commands.export import export
 from airshower.platform.commands.generate import generate
 from airshower.platform.commands.memory import memory
 from airshower.platform.commands.plan import plan
@@ -56,6 +57,7 @@ def _airshower(
 app.command("generate")(generate)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
 app.command("serve")(serve)
 app.command("memory")(memory)
 app.command("submit", context_settings={"allow_interspersed_args": False})(submit)

@@ -25,11 +25,13 @@ Parts = dict[
 
 CLIP_PARTS: Parts = {
     "video": (None, "video_path"),
+    "cameras": (None, "camera_path"),
     **{key: (key, "control_path") for key in CONTROLS},
     **{f"mask_{key}": (key, "mask_path") for key in CONTROLS},
 }
 VIEW_PARTS: Parts = {
     "input": (None, "input_path"),
+    "cameras": (None, "camera_path"),
     **{camera: (camera, "control_path") for camera in RIG},
     **{f"input_{camera}": (camera, "input_path") for camera in RIG},
 }

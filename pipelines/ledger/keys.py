@@ -2,7 +2,8 @@
 
 Rows with one key give one clip, on any machine and in any run. Its name, its place in a manifest and the folders that
 its inputs lie in don't count, their content does; so a row that is moved or renamed is not made again, and one whose
-input changes is. The number and kind of GPUs don't count either, though they may move a value by a level of 255.
+input changes is. Its camera file counts as well, though no frame depends on it: the clip's commit holds a copy, and a
+commit is never changed. The number and kind of GPUs don't count either, though they may move a value by a level of 255.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from airshower.configs.messages import Row
 from airshower.configs.row_formats import AnySpec
 
 _NOT_OF_THE_CLIP = ("name", "output_dir", "prompt", "prompt_path")  # the prompt counts as text, wherever it is from
+_ADDED = ("camera_path",)  # fields that came later: left out while not given, so that older rows keep their keys
 
 
 def row_key(row: Row, *, content: Callable[[str], str], weights: str, salt: str = "") -> str:
@@ -49,6 +51,9 @@ def _canonical(spec: AnySpec, content: Callable[[str], str]) -> dict[str, Any]:
         (fields[owner] if dot else fields)[key] = content(path)
     for name in _NOT_OF_THE_CLIP:
         fields.pop(name, None)
+    for name in _ADDED:
+        if fields[name] is None:
+            del fields[name]
     return fields
 
 

@@ -2,8 +2,8 @@
 
 Layout with one view: DIR/NAME/{rgb,depth,seg,edge,normal,base_colour,roughness,metallic,hdmap}.mp4, environment.npz,
 cameras.json, and DIR/NAME.json in the public Transfer2.5 fields. With several views the videos move to DIR/NAME/VIEW/,
-every view gets its own DIR/NAME_VIEW.json, and DIR/multiview/NAME.json asks for all of them together. Depth is also
-kept in metres (depth.npz). Existing files are overwritten.
+each with a cameras.json of its own, every view gets its own DIR/NAME_VIEW.json, and DIR/multiview/NAME.json asks for
+all of them together. Depth is also kept in metres (depth.npz). Existing files are overwritten.
 """
 
 import json
@@ -78,13 +78,15 @@ def _write_view(folder: Path, scene: Scene, camera: Camera, shape: ClipShape, de
 
 
 def camera_parameters(scene: Scene, camera: Camera, shape: ClipShape) -> dict[str, object]:
-    """Pinhole intrinsics in pixels and camera-to-world matrices (OpenCV axes, metres), one per frame."""
+    """Intrinsics and a camera-to-world matrix per frame, as `airshower.configs.camera_file` has them."""
     origin, axes = camera_poses(scene, camera, frame_times_s(shape.frames, shape.fps, 0.0))
     matrices = torch.eye(4, dtype=torch.float64).repeat(shape.frames, 1, 1)
     matrices[:, :3, :3], matrices[:, :3, 3] = axes.permute(2, 1, 0), origin.T
     focal = camera.focal_px(shape.width)
     return {
         "fov_deg": camera.fov_deg,
+        "width_px": shape.width,
+        "height_px": shape.height,
         "intrinsics_px": {"fx": focal, "fy": focal, "cx": shape.width / 2, "cy": shape.height / 2},
         "camera_to_world": matrices.tolist(),
     }
@@ -97,6 +99,7 @@ def row_spec(name: str, prompt: str, folder: str) -> dict[str, object]:
         "name": name,
         "prompt": prompt,
         "video_path": f"{folder}/rgb.mp4",
+        "camera_path": f"{folder}/cameras.json",
         **controls,
         "vis": {"control_weight": 1.0},
     }
@@ -108,7 +111,8 @@ def multiview_row_spec(name: str, prompt: str, views: Sequence[str], fps: float)
         view: {"control_path": f"../{name}/{view}/hdmap.mp4", "input_path": f"../{name}/{view}/rgb.mp4"}
         for view in views
     }
-    return {"name": name, "prompt": prompt, "fps": fps, "num_conditional_frames": 0, **cameras}
+    own = {"camera_path": f"../{name}/cameras.json", "fps": fps, "num_conditional_frames": 0}
+    return {"name": name, "prompt": prompt, **own, **cameras}
 
 
 def _cameras(views: Sequence[str]) -> dict[str, Camera]:
@@ -153,17 +157,14 @@ def _write_clip(
     alone = len(cameras) == 1
     (root / name).mkdir(parents=True, exist_ok=True)
     np.savez_compressed(root / name / "environment.npz", radiance=environment_light(scene).numpy())
-    parameters = {
-        "seed": scene.seed,
-        "weather": scene.weather,
-        "time_of_day": scene.time_of_day,
-        "fps": shape.fps,
-        "cameras": {view: camera_parameters(scene, camera, shape) for view, camera in cameras.items()},
-    }
-    (root / name / "cameras.json").write_text(json.dumps(parameters))
+    about = {"seed": scene.seed, "weather": scene.weather, "time_of_day": scene.time_of_day, "fps": shape.fps}
+    parameters = {view: camera_parameters(scene, camera, shape) for view, camera in cameras.items()}
+    (root / name / "cameras.json").write_text(json.dumps({**about, "cameras": parameters}))
     for view, camera in cameras.items():
         folder = name if alone else f"{name}/{view}"
         _write_view(root / folder, scene, camera, shape, device)
+        if not alone:
+            (root / folder / "cameras.json").write_text(json.dumps({**about, "cameras": {view: parameters[view]}}))
         row_name = name if alone else f"{name}_{view}"
         _write_json(root / f"{row_name}.json", row_spec(row_name, caption(scene), folder))
     together = [view for view in cameras if view in RIG]

@@ -49,7 +49,7 @@ def show(
     verify: Annotated[bool, typer.Option("--verify", help="Read every committed file and compare its SHA-256")] = False,
 ) -> None:
     """What a run folder holds: rows made, failures by cause, the commands that made them."""
-    ledger = _required(run)
+    ledger = required_ledger(run)
     made, attempts = ledger.committed(), ledger.failed()
     still_failed = {key: number for key, number in attempts.items() if key not in made}
     print(f"{run}: {len(made)} rows made, {len(still_failed)} failed")
@@ -70,7 +70,7 @@ def show(
 @runs_app.command()
 def retry(run: _Run) -> None:
     """Run the folder's last command again, for the rows that failed and those that are missing."""
-    runs = _required(run).runs()
+    runs = required_ledger(run).runs()
     commands = [record for record in runs if record.command]
     if not commands:
         raise ValueError(f"{run}: no command is recorded here, it was run from Python: generate with --retry-failed")
@@ -94,7 +94,7 @@ def clean(
     """Remove files that no commit names: those of attempts that were cut short. No run may be at work in the folder."""
     from airshower.pipelines.ledger.cleaning import orphans
 
-    ledger = _required(run)
+    ledger = required_ledger(run)
     found = orphans(ledger)
     for folder in found:
         if not dry_run:
@@ -111,7 +111,8 @@ def _existing(run: str) -> "Ledger | None":
     return ledger if ledger.exists else None
 
 
-def _required(run: str) -> "Ledger":
+def required_ledger(run: str) -> "Ledger":
+    """The ledger of a run folder; raises ValueError where there is none."""
     ledger = _existing(run)
     if ledger is None:
         raise ValueError(f"{run}: no ledger here, so it is no run folder: name the --output of a run")

@@ -98,6 +98,7 @@ def test_only_what_is_missing_is_made(cluster, tmp_path):
 
     summary, done = run(rows_of(tmp_path, "a", "bad"), output, fresh=True)
     assert (done, summary.kept) == (["a", "bad"], 0)
+    assert [record.epoch for record in Ledger(open_store(output)).runs()] == [0, 0, 0, 0, 1]
     assert (output / "a.mp4").resolve() != before
 
 

@@ -6,6 +6,8 @@ import av
 import numpy as np
 import pytest
 
+from airshower.configs.sizes import Size
+from airshower.pipelines.camera_tracks import FilmedClip, read_camera_tracks
 from airshower.pipelines.rows import read_rows
 from airshower.pipelines.world.controls import SEGMENTATION_COLOURS
 from airshower.pipelines.world.dataset import write_dataset
@@ -31,6 +33,10 @@ def test_single_view_clip_is_complete_and_its_row_resolves(tmp_path):
     assert row["prompt"].endswith(".")
     for path in (row["video_path"], *(row[key]["control_path"] for key in ("depth", "seg", "edge"))):
         assert (tmp_path / path).is_file()
+    clip = FilmedClip(cameras=None, frames=3, fps=10, size=Size(48, 80))
+    (camera,) = read_camera_tracks(str(tmp_path / row["camera_path"]), clip).values()
+    assert camera.intrinsics_px.model_dump() == pytest.approx({"fx": 40, "fy": 40, "cx": 40, "cy": 24})
+    assert len(camera.camera_to_world) == 3
     assert np.load(folder / "environment.npz")["radiance"].shape == (128, 256, 3)
 
 
@@ -53,6 +59,9 @@ def test_several_views_get_a_folder_and_a_row_each(tmp_path):
     (row,) = read_rows([str(tmp_path / "multiview")], overrides={}, preset=None)
     assert row.error is None
     assert row.spec.cameras == ("front_wide", "rear")
+    clip = FilmedClip(cameras=row.spec.cameras, frames=1, fps=10, size=Size(48, 80))
+    assert list(read_camera_tracks(row.spec.camera_path, clip)) == ["front_wide", "rear"]
+    assert list(json.loads((tmp_path / "street_00005" / "rear" / "cameras.json").read_text())["cameras"]) == ["rear"]
     assert together["fps"] == SIZE["fps"]
 
 

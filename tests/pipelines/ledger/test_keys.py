@@ -55,6 +55,20 @@ def test_names_and_places_are_not_in_the_key(row, tmp_path):
     assert key(with_spec(row, prompt=None, prompt_path=str(tmp_path / "in.mp4"))) == key(row)
 
 
+def test_a_camera_file_counts_by_its_content_and_only_where_there_is_one(row, tmp_path):
+    (tmp_path / "cameras.json").write_text("{}")
+    filmed = with_spec(row, camera_path=str(tmp_path / "cameras.json"))
+    keys = {key(row), key(filmed)}
+    (tmp_path / "cameras.json").write_text("{ }")
+    assert len(keys | {key(filmed)}) == 3
+
+
+def test_a_new_field_leaves_older_rows_their_keys(row, monkeypatch):
+    monkeypatch.setattr("airshower.pipelines.ledger.keys.MATHEMATICS", 1)
+    before = "117deb458550b8f8c32a7ba8d18e38619b5e86933529a5832750d8052c3f0f40"
+    assert row_key(row, content=lambda path: "c", weights="w") == before
+
+
 def test_equal_rows_have_keys_of_their_own_in_every_run(row):
     rows = [row, replace(row, index=1, name="twin"), with_spec(replace(row, index=2), seed=2)]
     keys = [keyed.key for keyed in with_keys(rows, SOURCE, salt="")]
