@@ -6,7 +6,7 @@ is offered again some time later; what workers report on the way is passed on to
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airshower.cluster.leaving import leaving_nodes
@@ -35,7 +35,8 @@ class RunError(RuntimeError):
 
 def follow(
     graphs: "Sequence[Dataset]",
-    rows: Sequence[Waiting[Row]],
+    waiting: Iterable[Waiting[Row]],
+    rows: Sequence[Row],
     run: Run,
     dispatch: Dispatch,
     loaders: Mapping[str, int],
@@ -43,19 +44,20 @@ def follow(
 ) -> None:
     """Runs the graphs to their end: every row ends, unless `asked_to_end` is set meanwhile.
 
-    `loaders` says how many replicas, text encoders and annotators there are, as their messages name them. Raises
-    RunError, and whatever ends the run from outside; rows that have not ended are in the manifest then, as failed.
+    `waiting` are all `rows` in the order in which they are to be made. `loaders` says how many replicas, text encoders
+    and annotators there are, as their messages name them. Raises RunError, and whatever ends the run from outside;
+    rows that have not ended are in the manifest then, as failed.
     """
-    following = _Following(rows, run, dispatch, loaders, asked_to_end)
+    following = _Following(waiting, run, dispatch, loaders, asked_to_end)
     try:
         for entries in _stream(graphs):
             following.step(entries)
     except BaseException as error:
-        for row in run.unmade([waiting.row for waiting in rows]):
+        for row in run.unmade(rows):
             run.manifest.add(lost(row, _one_line(error)))  # not told: the one exception says it for all of them
         raise
     if not asked_to_end.is_set():
-        for row in run.unmade([waiting.row for waiting in rows]):
+        for row in run.unmade(rows):
             run.end(lost(row, "it was lost on its way: run it again"))
 
 
@@ -64,7 +66,7 @@ class _Following:
 
     def __init__(
         self,
-        rows: Sequence[Waiting[Row]],
+        rows: Iterable[Waiting[Row]],
         run: Run,
         dispatch: Dispatch,
         loaders: Mapping[str, int],

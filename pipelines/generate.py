@@ -10,7 +10,7 @@ Ray is imported once the session has set its environment, which also keeps the i
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -84,14 +84,12 @@ def generate(
     ledger.require()
     epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch()
     rows = with_keys(rows, settings.source, salt=salt(epoch))
-    left = remaining([row for row in rows if row.key], ledger, retry_failed=settings.retry_failed)
+    left = remaining(rows, ledger, retry_failed=settings.retry_failed)
     run = Run(ledger=ledger, manifest=Manifest(ledger.store), tell=on_event or _ignore, attempts=left.attempts)
     run.begin(rows, left, settings.command, epoch)
     try:
         if left.missing:
-            made_keys = {entry.key for entry in left.made}
-            made = [row for row in rows if row.key in made_keys]
-            _make(left.missing, made, settings, parts or _parts_for(settings), run)
+            _make(left.missing, left.made, settings, parts or _parts_for(settings), run)
     finally:
         run.manifest.write()
     return run.summary(rows, left, time.monotonic() - begun_s)
@@ -120,7 +118,10 @@ def _make(
         inventory = cluster_inventory()
         planned = plan_start(rows, made, settings.source, run.ledger, inventory, base)
         if planned is None:
-            pools, waiting = {_ANY: base}, [Waiting(index=row.index, row=row, pools=frozenset((_ANY,))) for row in rows]
+            pools = {_ANY: base}
+            waiting: Iterator[Waiting[Row]] = (
+                Waiting(index=row.index, row=row, pools=frozenset(pools)) for row in rows
+            )
         else:
             pools, waiting = pools_and_rows(planned.run, base, gpu_types=len(inventory.gpus_by_type()))
             forecast = Forecast(planned.run.plan, planned.run.kinds.of_row, planned.times)
@@ -129,12 +130,13 @@ def _make(
             end = Expected(seconds=plan.finish.seconds, low_s=plan.finish.low_s, high_s=plan.finish.high_s)
             run.tell(Planned(pools=plan.pools, end=end, gpu_hours=plan.gpu_hours))
         run.tell(PoolsStarted(replicas=sum(pool.replicas for pool in pools.values()), device=base.device))
-        _follow_graphs(pools, waiting, parts, run)
+        _follow_graphs(pools, waiting, rows, parts, run)
 
 
 def _follow_graphs(
     pools: Mapping[str, Pools],
-    waiting: Sequence[Waiting[Row]],
+    waiting: Iterable[Waiting[Row]],
+    rows: Sequence[Row],
     parts: "Callable[[str, GangLayout], GraphParts]",
     run: Run,
 ) -> None:
@@ -150,7 +152,7 @@ def _follow_graphs(
         "annotators": sum(pool.annotators for pool in pools.values()),
     }
     with asked_to_end() as asked:
-        follow(graphs, waiting, run, dispatch, loaders, asked)
+        follow(graphs, waiting, rows, run, dispatch, loaders, asked)
 
 
 def _parts_for(settings: GenerateSettings) -> "Callable[[str, GangLayout], GraphParts]":

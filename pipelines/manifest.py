@@ -1,12 +1,19 @@
 """The run's manifest: one Parquet row per clip, whether it worked or not.
 
-The file is rewritten whole and atomically, so a reader always finds a complete table, also while the run goes on.
-It is made for reading, for runs of up to some 100 000 clips; what is made and what is not, the ledger says.
+The file is rewritten whole and atomically, so a reader always finds a complete table, also while the run goes on; of a
+long run that is done rarely. It is made for reading: what is made and what is not, the ledger says. A rerun finds here
+what it would otherwise read from as many records as there are clips.
 """
 
+import json
+import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +21,11 @@ import pyarrow.parquet as pq
 from airshower.cluster.store import Store
 from airshower.configs.messages import Row, RowError
 from airshower.pipelines.events import STAGES
+from airshower.pipelines.spool import Spool
 
 MANIFEST_NAME = "manifest.parquet"
+_BATCH = 5_000  # rows that are in memory at a time
+_FLUSH_SHARE = 0.05  # of the time, at most, goes into writing the manifest
 
 SCHEMA = pa.schema(
     [
@@ -27,6 +37,7 @@ SCHEMA = pa.schema(
         ("prompt", pa.string()),
         ("video", pa.string()),  # path in the run folder; of an image where the clip is one frame
         ("record", pa.string()),
+        ("outputs", pa.string()),  # all files of the clip: JSON, paths in the run folder by kind
         ("frames", pa.int64()),
         ("fps", pa.float64()),
         ("height", pa.int64()),
@@ -95,35 +106,67 @@ class Manifest:
     def __init__(self, store: Store, *, flush_interval_s: float = 5.0) -> None:
         self.path = store.url(MANIFEST_NAME)
         self._store = store
-        self._entries: dict[int, ManifestEntry] = {}
+        self._entries: Spool[ManifestEntry] = Spool()
+        self._places: dict[int, int] = {}  # of the last entry of each row, by its index
+        self._failed: set[int] = set()
         self._flush_interval_s = flush_interval_s
-        self._flushed_s = time.monotonic()
+        self._flush_s = time.monotonic() + flush_interval_s
 
     def add(self, entry: ManifestEntry) -> None:
         """Adds one finished row, and rewrites the file when that is due."""
-        self._entries[entry.index] = entry
-        if time.monotonic() - self._flushed_s >= self._flush_interval_s:
-            self._flushed_s = time.monotonic()
+        self._places[entry.index] = len(self._entries)
+        self._entries.append(entry)
+        (self._failed.add if entry.error is not None else self._failed.discard)(entry.index)
+        begun_s = time.monotonic()
+        if begun_s >= self._flush_s:
             with suppress(OSError):  # a full disk may have room again; the write at the end tells
                 self.write()
+            now_s = time.monotonic()
+            self._flush_s = now_s + self._flush_interval_s + (now_s - begun_s) / _FLUSH_SHARE
 
     def __contains__(self, index: object) -> bool:
-        return index in self._entries
+        return index in self._places
 
     @property
-    def failures(self) -> tuple[ManifestEntry, ...]:
+    def failed(self) -> int:
+        """How many rows failed."""
+        return len(self._failed)
+
+    def failures(self) -> Iterator[ManifestEntry]:
         """The failed rows, by index."""
-        return tuple(entry for _, entry in sorted(self._entries.items()) if entry.error is not None)
+        return (self._entries[self._places[index]] for index in sorted(self._failed))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._places)
 
     def write(self) -> None:
         """Replaces the file by a table of all entries, sorted by index; raises OSError."""
-        columns = [_columns(entry) for _, entry in sorted(self._entries.items())]
-        table = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(columns, schema=SCHEMA), table)
-        self._store.write(MANIFEST_NAME, table.getvalue().to_pybytes())
+        entries = (self._entries[self._places[index]] for index in sorted(self._places))
+        with tempfile.TemporaryDirectory(prefix="airshower-") as folder:
+            file = Path(folder) / MANIFEST_NAME
+            with pq.ParquetWriter(file, SCHEMA) as writer:
+                while batch := list(islice(entries, _BATCH)):
+                    writer.write_table(pa.Table.from_pylist([_columns(entry) for entry in batch], schema=SCHEMA))
+            self._store.put(MANIFEST_NAME, file)
+
+
+def known_clips(store: Store) -> Iterator[tuple[str, ManifestEntry]]:
+    """Keys and entries of the clips in the manifest that a run folder has; none where it can't be read."""
+    try:
+        table = pq.ParquetFile(pa.BufferReader(store.read(MANIFEST_NAME)))
+        batches = table.iter_batches(_BATCH) if table.schema_arrow.equals(SCHEMA) else ()
+    except (OSError, pa.ArrowException):
+        return
+    for batch in batches:
+        for line in batch.to_pylist():
+            if line["status"] == "done" and line["key"]:
+                yield line["key"], _entry(line)
+
+
+def _entry(line: dict[str, Any]) -> ManifestEntry:
+    kept = ("index", "name", "key", "source", "prompt", "frames", "fps", "height", "width", "chunks")
+    seconds = {stage: line[f"seconds_{stage}"] for stage in STAGES if line[f"seconds_{stage}"] is not None}
+    return ManifestEntry(**{name: line[name] for name in kept}, outputs=json.loads(line["outputs"]), seconds=seconds)
 
 
 def _columns(entry: ManifestEntry) -> dict[str, object]:
@@ -134,6 +177,7 @@ def _columns(entry: ManifestEntry) -> dict[str, object]:
         "key": entry.key or None,
         "video": outputs.get("video"),
         "record": outputs.get("record"),
+        "outputs": json.dumps(outputs),
         "status": "failed" if error else "done",
         **{f"error_{key}": error.get(key) for key in ("stage", "type", "message")},
         "seconds_total": sum(seconds.values()),

@@ -9,10 +9,11 @@ draft, so that it never stops the others. Paths inside a draft stay as they were
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -24,6 +25,7 @@ from airshower.cluster import storage
 from airshower.configs.row_formats import field_type
 from airshower.pipelines.jsonc import parse_jsonc
 
+_PARQUET_ROWS = 10_000  # read at a time
 _ENDINGS = (".json", ".jsonc", ".jsonl", ".ndjson", ".csv", ".parquet")
 
 
@@ -63,27 +65,33 @@ def spec_files(source: str) -> list[str]:
     return files
 
 
-def read_drafts(file: str) -> list[Draft]:
+def read_drafts(file: str) -> Iterator[Draft]:
     """The rows of one spec file, in order; one failed draft where it can't be read, none where it is empty."""
-    ending = _ending(file)
     try:
-        data = storage.read_bytes(file)
-        if not data.strip():
-            return []
-        if ending == ".parquet":
-            return _parquet_drafts(file, data)
-        text = data.decode("utf-8-sig")
-        if ending == ".csv":
-            return _csv_drafts(file, text)
-        return _line_drafts(file, text) if ending in (".jsonl", ".ndjson") else _json_drafts(file, text)
+        yield from _drafts(file)
+        return
     except UnicodeDecodeError as error:
         reason = f"is not UTF-8 text (byte {error.start}): save it as UTF-8"
     except (ValueError, csv.Error, pa.ArrowException) as error:
+        ending = _ending(file)
         kind = "Parquet" if ending == ".parquet" else "CSV" if ending == ".csv" else "JSON"
         reason = f"is not valid {kind}: {' '.join(str(error).split())}"
     except OSError as error:
         reason = str(error)
-    return [Draft(name=stem(file), source=file, file=file, error=reason)]
+    yield Draft(name=stem(file), source=file, file=file, error=reason)
+
+
+def _drafts(file: str) -> Iterable[Draft]:
+    ending = _ending(file)
+    data = storage.read_bytes(file)
+    if not data.strip():
+        return ()
+    if ending == ".parquet":
+        return _parquet_drafts(file, data)
+    text = data.decode("utf-8-sig")
+    if ending == ".csv":
+        return _csv_drafts(file, text)
+    return _line_drafts(file, text) if ending in (".jsonl", ".ndjson") else _json_drafts(file, text)
 
 
 def stem(file: str) -> str:
@@ -133,38 +141,36 @@ def _json_drafts(file: str, text: str) -> list[Draft]:
     return [_part(file, "item", number, item) for number, item in enumerate(value, start=1)]
 
 
-def _line_drafts(file: str, text: str) -> list[Draft]:
-    drafts = []
-    for number, line in enumerate(text.split("\n"), start=1):
+def _line_drafts(file: str, text: str) -> Iterator[Draft]:
+    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
         if not line.strip():
             continue
         try:
-            drafts.append(_part(file, "line", number, parse_jsonc(line, first_line=number)))
+            yield _part(file, "line", number, parse_jsonc(line.rstrip("\n"), first_line=number))
         except ValueError as error:
-            drafts.append(_part(file, "line", number, error=f"is not valid JSON: {error}"))
-    return drafts
+            yield _part(file, "line", number, error=f"is not valid JSON: {error}")
 
 
-def _csv_drafts(file: str, text: str) -> list[Draft]:
+def _csv_drafts(file: str, text: str) -> Iterator[Draft]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = [name.strip() for name in next(reader)]
     if len(set(header)) < len(header):
         raise ValueError("two columns of the header have the same name: keep one")
-    drafts = []
     for cells in reader:
         number = reader.line_num
         if len(cells) > len(header):
             error = f"has {len(cells)} cells under a header of {len(header)}: put cells that hold a comma in quotes"
-            drafts.append(_part(file, "line", number, error=error))
+            yield _part(file, "line", number, error=error)
         elif any(cells):
             fields = {name: typed(name, cell) for name, cell in zip(header, cells, strict=False) if cell != ""}
-            drafts.append(_part(file, "line", number, nested(fields)))
-    return drafts
+            yield _part(file, "line", number, nested(fields))
 
 
-def _parquet_drafts(file: str, data: bytes) -> list[Draft]:
-    rows = pq.read_table(pa.BufferReader(data)).to_pylist()
-    return [_part(file, "row", number, nested(_given_cells(row))) for number, row in enumerate(rows, start=1)]
+def _parquet_drafts(file: str, data: bytes) -> Iterator[Draft]:
+    batches = pq.ParquetFile(pa.BufferReader(data)).iter_batches(_PARQUET_ROWS)
+    rows = chain.from_iterable(batch.to_pylist() for batch in batches)
+    for number, row in enumerate(rows, start=1):
+        yield _part(file, "row", number, nested(_given_cells(row)))
 
 
 def _part(file: str, part: str, number: int, fields: Any = None, error: str | None = None) -> Draft:  # noqa: ANN401

@@ -6,10 +6,11 @@ its frame rate are the prepare stage's business.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,8 +22,11 @@ from airshower.configs.row_formats import OBJECTS, PATH_FIELDS, AnySpec, default
 from airshower.pipelines.jsonc import parse_jsonc
 from airshower.pipelines.row_errors import describe, unknown_field
 from airshower.pipelines.row_files import Draft, InputError, read_drafts, spec_files, stem, typed
+from airshower.pipelines.spool import Spool
 
 _CHECKERS = 16  # threads; they wait for storage
+_BATCH = 2000  # rows that are checked side by side
+_EMPTY = "is empty: write a row into it"
 _FOLDERS_TOO = ("guided_generation_mask",)
 _PAIRS = (("prompt", "prompt_path"), ("mask_path", "mask_prompt"), ("control_path", "control_prompt"))
 _EITHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}  # a setting that is given ends the other
@@ -30,20 +34,23 @@ _EITHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}  
 
 def read_rows(
     sources: Sequence[str], *, overrides: Mapping[str, Any], preset: ModelPreset | None, annotators: str | None = None
-) -> list[Row]:
-    """The rows of all sources, in order; those that can't run have no spec and an error.
+) -> Sequence[Row]:
+    """The rows of all sources, in order, kept on disk; those that can't run have no spec and an error.
 
     `overrides` maps fields to values (dotted for a field of a control, None for not given) that win over every row;
     their paths are seen from the working directory. Without `preset` each row is for the tiny model of its kind.
     `annotators` is a folder of them, for models that come without. Raises InputError when an override is no field, a
     source does not exist or there is no row at all.
     """
-    settings = _settings(overrides)
+    reader = _Reader(settings=_settings(overrides), preset=preset, annotators=annotators)
     drafts = _drafts(sources)
-    reader = _Reader(settings=settings, preset=preset, annotators=annotators)
+    rows: Spool[Row] = Spool()
+    owners: dict[str, int] = {}  # of file names: the row that writes it
     with ThreadPoolExecutor(_CHECKERS) as pool:
-        rows = list(pool.map(reader.row, range(len(drafts)), drafts))
-    return _without_clashes(rows)
+        while batch := list(islice(drafts, _BATCH)):
+            for row in pool.map(reader.row, range(len(rows), len(rows) + len(batch)), batch):
+                rows.append(_without_clash(row, owners, rows))
+    return rows
 
 
 def output_folder(rows: Sequence[Row], given: str | None) -> str:
@@ -158,23 +165,31 @@ def _settings(overrides: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _drafts(sources: Sequence[str]) -> list[Draft]:
+def _drafts(sources: Sequence[str]) -> Iterator[Draft]:
     """The drafts of all sources, a failed one for each empty file; raises InputError where no file holds a row."""
-    drafts: list[Draft] = []
     any_row = False
     for source in sources:
-        found: list[Draft] = []
         files = spec_files(source)
-        for file in files:
-            rows = read_drafts(file)
-            any_row = any_row or bool(rows)
-            found += rows or [Draft(name=stem(file), source=file, file=file, error="is empty: write a row into it")]
+        if len(files) == 1:
+            for draft in _or_empty(files[0]):
+                any_row = any_row or draft.error != _EMPTY
+                yield draft
+            continue
+        found = [draft for file in files for draft in _or_empty(file)]
+        any_row = any_row or any(draft.error != _EMPTY for draft in found)
         # a folder may hold the prompt and camera files of its specs; they are JSON too, but no rows
-        named = {path for draft in found for path in _named_files(draft)} if len(files) > 1 else set()
-        drafts += [draft for draft in found if draft.file not in named]
+        named = {path for draft in found for path in _named_files(draft)}
+        yield from (draft for draft in found if draft.file not in named)
     if not any_row:
         raise InputError(f"{', '.join(sources) or 'no source given'}: no row to run: give a file with at least one row")
-    return drafts
+
+
+def _or_empty(file: str) -> Iterator[Draft]:
+    """The drafts of a file, or the failed one of a file that holds none."""
+    drafts = read_drafts(file)
+    first = next(drafts, None)
+    yield first or Draft(name=stem(file), source=file, file=file, error=_EMPTY)
+    yield from drafts
 
 
 def _named_files(draft: Draft) -> list[str]:
@@ -210,19 +225,14 @@ def _prompt_text(path: str) -> str:
     return prompt.strip()
 
 
-def _without_clashes(rows: Sequence[Row]) -> list[Row]:
-    """The rows, where each one that would write a file of an earlier row has failed; failed rows write nothing."""
-    owners: dict[str, Row] = {}
-    checked = []
-    for row in rows:
-        stems = () if row.spec is None else row.spec.video_stems()
-        owner = next((owners[taken] for taken in stems if taken in owners), None)
-        if owner is None:
-            owners |= dict.fromkeys(stems, row)
-            checked.append(row)
-        else:
-            checked.append(replace(row, spec=None, error=_clash(row, owner)))
-    return checked
+def _without_clash(row: Row, owners: dict[str, int], rows: Sequence[Row]) -> Row:
+    """The row, failed where it would write a file of an earlier row: failed rows write nothing."""
+    stems = () if row.spec is None else row.spec.video_stems()
+    owner = next((owners[taken] for taken in stems if taken in owners), None)
+    if owner is not None:
+        return replace(row, spec=None, error=_clash(row, rows[owner]))
+    owners |= dict.fromkeys(stems, row.index)
+    return row
 
 
 def _clash(row: Row, owner: Row) -> RowError:

@@ -2,9 +2,10 @@
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain, islice
 
 import airshower
 from airshower.configs.messages import Row, RowError
@@ -14,6 +15,8 @@ from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.missing import Remaining
 from airshower.pipelines.ledger.shown_names import show
 from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
+
+_MOST_FAILURES = 1000  # that a summary names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class RunSummary:
     output: str  # the run folder
     manifest: str
     wall_s: float
-    failures: tuple[RowFailed, ...]  # by index
+    failures: tuple[RowFailed, ...]  # the first of them, by index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +58,10 @@ class Run:
         self.ledger.begin_run(record)
         stages = tuple(stage for stage in STAGES if stage != "annotate" or any(map(annotated, left.missing)))
         self.tell(RunStarted(rows=len(rows) - len(left.made), kept=len(left.made), stages=stages))
-        for entry in left.made:
+        for entry in left.made_entries():
             self.manifest.add(entry)
             self._show(entry)
-        for entry in (*(entry_of(row) for row in rows if row.error is not None), *left.failed):
+        for entry in chain((entry_of(row) for row in rows if row.error is not None), left.failed_entries()):
             self.end(entry)
 
     def end(self, entry: ManifestEntry) -> None:
@@ -84,23 +87,23 @@ class Run:
         attempt = self.attempts.get(entry.key, 0) + 1
         self.ledger.fail(Failure(key=entry.key, name=entry.name, run=self.id, attempt=attempt, **said))
 
-    def unmade(self, rows: Sequence[Row]) -> list[Row]:
+    def unmade(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Those that have not ended."""
-        return [row for row in rows if row.index not in self.manifest]
+        return (row for row in rows if row.index not in self.manifest)
 
     def summary(self, rows: Sequence[Row], left: Remaining, wall_s: float) -> RunSummary:
         """How it ended."""
-        failures = tuple(_failure_of(entry, entry.error) for entry in self.manifest.failures if entry.error is not None)
+        first = islice(self.manifest.failures(), _MOST_FAILURES)
         return RunSummary(
             kept=len(left.made),
-            done=len(self.manifest) - len(failures) - len(left.made),
-            failed=len(failures),
+            done=len(self.manifest) - self.manifest.failed - len(left.made),
+            failed=self.manifest.failed,
             not_retried=len(left.failed),
-            left=len(self.unmade(rows)),
+            left=len(rows) - len(self.manifest),
             output=self.ledger.store.location,
             manifest=self.manifest.path,
             wall_s=wall_s,
-            failures=failures,
+            failures=tuple(_failure_of(entry, entry.error) for entry in first if entry.error is not None),
         )
 
 

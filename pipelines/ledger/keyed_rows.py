@@ -4,24 +4,27 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 
 from airshower.cluster.content_identity import ContentIdentities
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.pipelines.ledger.keys import nth_key, row_key
+from airshower.pipelines.spool import Spool
 
 _READERS = 16  # threads; they wait for storage
+_BATCH = 2000  # rows that get their keys side by side
 
 
-def with_keys(rows: Sequence[Row], source: ModelSource, *, salt: str) -> list[Row]:
-    """The rows with keys; those with an error, or whose inputs or weights can't be read, have an error and none.
+def with_keys(rows: Sequence[Row], source: ModelSource, *, salt: str) -> Sequence[Row]:
+    """The rows with keys, kept on disk; those whose inputs or weights can't be read have an error and no key.
 
     Rows that are equal are numbered, so that all of them are made. Raises WeightsError where there are no weights.
     """
     from airshower.actors.weights_identity import WeightsIdentities  # loads torch
 
     if all(row.spec is None for row in rows):
-        return list(rows)
+        return rows
     contents = ContentIdentities()
     weights = WeightsIdentities(source, contents)
 
@@ -34,11 +37,14 @@ def with_keys(rows: Sequence[Row], source: ModelSource, *, salt: str) -> list[Ro
             return row.failed("read", type(error)(f"{row.source} ({row.name}): {error}"))
         return replace(row, key=key)
 
+    seen: Counter[bytes] = Counter()
+    numbered: Spool[Row] = Spool()
+    rest = iter(rows)
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(keyed, rows))
-    seen: Counter[str] = Counter()
-    numbered = []
-    for row in found:
-        seen[row.key] += 1
-        numbered.append(replace(row, key=nth_key(row.key, seen[row.key])) if row.key else row)
+        while batch := list(islice(rest, _BATCH)):
+            for row in pool.map(keyed, batch):
+                if row.key:
+                    seen[place := bytes.fromhex(row.key)] += 1
+                    row = replace(row, key=nth_key(row.key, seen[place]))
+                numbered.append(row)
     return numbered

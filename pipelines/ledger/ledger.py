@@ -30,6 +30,7 @@ _HEAD = "ledger/ledger.json"
 _COMMITS, _FAILED, _EPOCHS, _RUNS = "ledger/commits", "ledger/failed", "ledger/epochs", "ledger/runs"
 _PREFIXES = tuple(f"{number:02x}" for number in range(256))
 _READERS = 32  # threads; they wait for storage
+_BATCH = 1_000  # records that are asked for at a time
 _FEW = 5_000  # listed one after the other
 
 R = TypeVar("R", Commit, Failure, RunRecord)
@@ -90,8 +91,10 @@ class Ledger:
 
     def commits(self, keys: Iterable[str]) -> Iterator[Commit]:
         """The commits of keys that have one, in their order."""
+        rest = iter(keys)
         with ThreadPoolExecutor(_READERS) as pool:
-            yield from (commit for commit in pool.map(self.commit_of, keys) if commit is not None)
+            while batch := list(islice(rest, _BATCH)):
+                yield from (commit for commit in pool.map(self.commit_of, batch) if commit is not None)
 
     def fail(self, failure: Failure) -> None:
         """Records a failed attempt, under the next free number."""

@@ -1,6 +1,7 @@
 """From a plan to what Ray runs: a pool of replicas for every type of GPU that the plan uses, with its helpers."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 from airshower.configs.gang_layout import ALONE, GangLayout
@@ -14,7 +15,7 @@ from airshower.pipelines.pools import Pools
 _ASKED = "gangs"
 
 
-def pools_and_rows(planned: RunPlan, base: Pools, *, gpu_types: int) -> tuple[dict[str, Pools], list[Waiting[Row]]]:
+def pools_and_rows(planned: RunPlan, base: Pools, *, gpu_types: int) -> tuple[dict[str, Pools], Iterator[Waiting[Row]]]:
     """The plan's pools by name, and its rows in order, each with the pools that it may go to.
 
     What a plan doesn't decide, such as shares of CPUs and GPUs, is as in `base`; so is everything where the user asked
@@ -22,9 +23,9 @@ def pools_and_rows(planned: RunPlan, base: Pools, *, gpu_types: int) -> tuple[di
     """
     if base.gang.ranks > 1:
         pools = {_ASKED: base}
-        return pools, [Waiting(index=row.index, row=row, pools=frozenset(pools)) for row in planned.rows]
+        return pools, (Waiting(index=row.index, row=row, pools=frozenset(pools)) for row in planned.rows)
     pools = {_name(pool): _pools_of(pool, planned, base, named=gpu_types > 1) for pool in planned.plan.placement.pools}
-    return pools, [Waiting(index=row.index, row=row, pools=_able(row, planned)) for row in planned.rows]
+    return pools, (Waiting(index=row.index, row=row, pools=_able(row, planned)) for row in planned.rows)
 
 
 def _pools_of(pool: ReplicaPool, planned: RunPlan, base: Pools, *, named: bool) -> Pools:

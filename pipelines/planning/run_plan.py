@@ -1,5 +1,6 @@
 """The plan of a run from its rows: what is made first, and by how many of what."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from airshower.pipelines.planning.kinds import RowKinds
 from airshower.pipelines.planning.placement import PlanSettings
 from airshower.pipelines.planning.plan import Plan, plan
 from airshower.pipelines.planning.service_times import ServiceTimes
+from airshower.pipelines.spool import Chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,7 @@ class RunPlan:
 
     plan: Plan
     kinds: RowKinds
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
 
 
 def plan_run(
@@ -35,8 +37,9 @@ def plan_run(
     made = plan(kinds.counts(row.index for row in rows), inventory, times, prices, settings)
     places = {kind: place for place, kind in enumerate(made.rows)}
 
-    def place_of(row: Row) -> tuple[int, int]:
+    def place_of(row: Row) -> int:
         kind = kinds.of_row.get(row.index)
-        return (-1 if kind is None else places.get(kind, -1), row.index)
+        return -1 if kind is None else places.get(kind, -1)
 
-    return RunPlan(plan=made, kinds=kinds, rows=tuple(sorted(rows, key=place_of)))
+    order = array("q", map(place_of, rows))
+    return RunPlan(plan=made, kinds=kinds, rows=Chosen(rows, sorted(range(len(rows)), key=order.__getitem__)))

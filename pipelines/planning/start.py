@@ -42,11 +42,12 @@ def plan_start(
     from airshower.actors.model_costs import ModelCosts  # loads torch
 
     known = made[:MOST_LEARNED]
-    kinds = kinds_of([*missing, *known], source.preset)
-    if not kinds.counts(row.index for row in missing):
+    kinds = kinds_of(missing, source.preset)
+    if not kinds.of_row:
         return None
     times = ServiceTimes(ModelCosts(source.preset, source.offload))
-    by_key = {row.key: kinds.of_row[row.index] for row in known if row.index in kinds.of_row}
+    of_known = kinds_of(known, source.preset).of_row
+    by_key = {row.key: of_known[row.index] for row in known if row.index in of_known}
     learn_from(ledger.commits(by_key), by_key, inventory, times)
     on_gpus, asked = base.device == "cuda", base.gang.ranks > 1
     settings = PlanSettings(

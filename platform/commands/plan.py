@@ -197,7 +197,7 @@ def _this_machine() -> "Inventory":
     return Inventory(nodes=(node,))
 
 
-def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[list[Row], set[str], list[Commit]]":
+def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[Sequence[Row], set[str], list[Commit]]":
     """The rows with their keys in a run folder, the keys that are made, and some of their commits to learn from."""
     from airshower.cluster.store import open_store
     from airshower.pipelines.ledger.keyed_rows import with_keys

@@ -149,8 +149,10 @@ def test_the_manifest_is_whole_and_sorted_at_every_moment(tmp_path):
     error = RowError(stage="text", type="ValueError", message="no words")
     failed = {"index": 1, "name": "b", "key": "", "source": "b.json", "prompt": "", "error": error}
     manifest.add(ManifestEntry(**failed, seconds={"prepare": 2.0}))
+    assert pq.read_table(manifest.path)["name"].to_pylist() == ["b"]
     for _ in range(2):
         manifest.add(ManifestEntry(**made, outputs={"video": "data/a-1/a.mp4"}, frames=5))
+    manifest.write()
     table = pq.read_table(manifest.path)
     assert table["name"].to_pylist() == ["a", "b"]
     assert table["status"].to_pylist() == ["done", "failed"]
@@ -160,4 +162,4 @@ def test_the_manifest_is_whole_and_sorted_at_every_moment(tmp_path):
     assert table["seconds_total"].to_pylist() == [0.0, 2.0]
     assert {f"seconds_{stage}" for stage in STAGES} <= set(table.column_names)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.parquet"]
-    assert [failure.name for failure in manifest.failures] == ["b"]
+    assert [failure.name for failure in manifest.failures()] == ["b"]
