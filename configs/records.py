@@ -38,6 +38,9 @@ class Commit(_Record):
     seconds: dict[str, float]  # by stage
     node: str  # name of the machine that wrote it
     gpu: str | None = None  # type of that which generated it, as in airshower.configs.gpus; None: a CPU
+    gpus: int = 0  # that generated it together
+    flops: dict[str, float] = {}  # of encode_s, denoise_s and decode_s, where they are known
+    written_s: float | None = None  # Unix time by the clock of `node`: for reports, nothing is decided by it
 
 
 class Failure(_Record):

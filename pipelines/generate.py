@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -48,6 +48,7 @@ from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
 from airshower.pipelines.monitor import Reporter, start_monitor
 from airshower.pipelines.pools import plan_pools
 from airshower.pipelines.stages import LoadError, rows_of
+from airshower.pipelines.telemetry import RunTelemetry, run_telemetry
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -103,8 +104,8 @@ def generate(
 
     `on_event` is called from the calling thread only. `parts` (device) -> GraphParts replaces the model's own stages.
     Raises StoreError for a folder that can't be used and LedgerError for what is in it, WeightsError for weights that
-    are missing, ClusterError and ValueError for a cluster that lacks what is asked for (a GPU to offload from, too),
-    RunError when the run as a whole stops.
+    are missing, TelemetryError for traces that can't go where the environment says, ClusterError and ValueError for a
+    cluster that lacks what is asked for (a GPU to offload from, too), RunError when the run as a whole stops.
     """
     begun_s = time.monotonic()
     if len({row.index for row in rows}) < len(rows):
@@ -116,13 +117,22 @@ def generate(
     epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch()
     rows = with_keys(rows, settings.source, salt=salt(epoch))
     left = remaining([row for row in rows if row.key], ledger, retry_failed=settings.retry_failed)
-    run = _Run(ledger=ledger, manifest=Manifest(ledger.store), tell=on_event or _ignore, attempts=left.attempts)
-    run.begin(rows, left, settings.command)
-    try:
-        if left.missing:
-            _make(left.missing, settings, parts or _parts_for(settings), run)
-    finally:
-        run.manifest.write()
+    tell, run_id = on_event or _ignore, _new_run_id()
+    with run_telemetry(run_id, ledger.store, tell, gang=settings.gang.ranks) as telemetry:
+        run = _Run(
+            id=run_id,
+            ledger=ledger,
+            manifest=Manifest(ledger.store),
+            listener=tell,
+            telemetry=telemetry,
+            attempts=left.attempts,
+        )
+        run.begin(rows, left, settings.command)
+        try:
+            if left.missing:
+                _make(telemetry.traced(left.missing), settings, parts or _parts_for(settings), run)
+        finally:
+            run.manifest.write()
     return run.summary(left, time.monotonic() - begun_s)
 
 
@@ -130,11 +140,17 @@ def generate(
 class _Run:
     """One run: where its rows end, and who is told."""
 
+    id: str
     ledger: Ledger
     manifest: Manifest
-    tell: Callable[[Event], None]
+    listener: Callable[[Event], None]
+    telemetry: RunTelemetry
     attempts: dict[str, int]  # failed ones before this run, by key
-    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}")
+
+    def tell(self, event: Event) -> None:
+        """Tells whoever listens."""
+        self.telemetry.hear(event)
+        self.listener(event)
 
     def begin(self, rows: Sequence[Row], left: Remaining, command: tuple[str, ...]) -> None:
         """Says what there is to do, and ends the rows that need no work."""
@@ -157,6 +173,7 @@ class _Run:
 
     def end(self, entry: ManifestEntry) -> None:
         """A row has ended; it is in the manifest before anybody is told."""
+        entry = self.telemetry.ended(entry)
         self.manifest.add(entry)
         if entry.error is not None:
             self.tell(_failure_of(entry, entry.error))
@@ -191,6 +208,11 @@ class _Run:
             wall_s=wall_s,
             failures=failures,
         )
+
+
+def _new_run_id() -> str:
+    """The time, so that runs sort by it, and something that no other run has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def _annotated(row: Row) -> bool:

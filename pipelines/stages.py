@@ -20,6 +20,7 @@ import pyarrow as pa
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.row_texts import row_texts
 from airshower.cluster.backoff import is_transient, retrying
+from airshower.cluster.tracing import with_stage_span
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.events import StageFinished
@@ -161,9 +162,10 @@ def isolated(stage: str, row: Row, work: Callable[[Row], Row], reporter: Reporte
     """`work(row)` with its time, or the row with the error of this stage as data; rows with an error pass untouched."""
     if row.error is not None:
         return row
-    begun_s = time.perf_counter()
+    begun_ns, begun_s = time.time_ns(), time.perf_counter()
+    attempt = reporter.attempt(row.index, stage)
     try:
-        if reporter.attempt(row.index, stage) > MAX_ATTEMPTS:
+        if attempt > MAX_ATTEMPTS:
             raise WorkerLostError(
                 f"{row.name}: {stage} ended its worker process {MAX_ATTEMPTS} times (out of memory, or a crash in a "
                 "native library): try a smaller resolution or fewer frames, and see Ray's worker logs"
@@ -177,7 +179,8 @@ def isolated(stage: str, row: Row, work: Callable[[Row], Row], reporter: Reporte
     seconds = time.perf_counter() - begun_s
     if done.error is None:
         reporter.report(StageFinished(index=row.index, name=row.name, stage=stage, seconds=seconds))
-    return replace(done, seconds={**done.seconds, stage: seconds})
+    timed = replace(done, seconds={**done.seconds, stage: seconds})
+    return with_stage_span(row, timed, stage, begun_ns=begun_ns, attempt=attempt)
 
 
 def load_patiently(what: str, load: Callable[[], Loaded]) -> Loaded | LoadError:

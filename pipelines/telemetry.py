@@ -1,0 +1,89 @@
+"""What a run tells machines about itself: its traces and its metrics, both from what the driver hears anyway.
+
+Everything about a row comes with its manifest entry when it ends, its spans included.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from airshower.cluster import metrics, tracing
+from airshower.cluster.metrics import RunMetrics
+from airshower.cluster.store import Store
+from airshower.cluster.trace_export import TraceExport, open_export
+from airshower.configs.messages import Row
+from airshower.configs.spans import Span
+from airshower.pipelines.events import Event, PoolsStarted, RunStarted, StageFinished, Warned
+from airshower.pipelines.manifest import ManifestEntry
+
+
+class RunTelemetry:
+    """Traces and metrics of one run; hears all its events and the ends of its rows."""
+
+    def __init__(self, run: str, export: TraceExport, recorded: RunMetrics, gang: int) -> None:
+        self._run, self._export, self._metrics, self._gang = run, export, recorded, gang
+        self._left = 0
+        self._in_flight: set[int] = set()
+
+    def traced(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows with the contexts of their traces."""
+        return [tracing.traced(row, self._run) for row in rows]
+
+    def hear(self, event: Event) -> None:
+        """Something happened."""
+        match event:
+            case RunStarted(rows=rows):
+                self._left = rows
+            case PoolsStarted(replicas=replicas, device=device):
+                self._metrics.start()
+                self._metrics.record(metrics.REPLICAS, replicas)
+                self._metrics.record(metrics.GPUS, replicas * self._gang if device == "cuda" else 0)
+            case StageFinished(index=index, stage=stage, seconds=seconds):
+                self._metrics.record(metrics.STAGE_SECONDS, seconds, {"stage": stage})
+                self._in_flight.add(index)
+            case _:
+                return
+        self._count()
+
+    def ended(self, entry: ManifestEntry) -> ManifestEntry:
+        """A row of this run has ended; the entry without what belongs to its trace."""
+        self._left -= 1
+        self._in_flight.discard(entry.index)
+        self._count()
+        if entry.error is None:
+            self._metrics.record(metrics.ROWS_DONE, 1)
+            self._metrics.record(metrics.FRAMES, entry.frames or 0)
+        else:
+            self._metrics.record(metrics.ROWS_FAILED, 1, {"stage": entry.error.stage, "type": entry.error.type})
+        for span in entry.spans:
+            self._record(span)
+        if entry.traceparent:
+            known = {"key": entry.key, "source": entry.source}
+            whole = tracing.row_span(entry.name, entry.traceparent, entry.spans, known, entry.error)
+            self._export.add((whole, *entry.spans))
+        return replace(entry, spans=(), traceparent="")
+
+    def _count(self) -> None:
+        self._metrics.record(metrics.ROWS_LEFT, self._left)
+        self._metrics.record(metrics.IN_FLIGHT, len(self._in_flight))
+
+    def _record(self, span: Span) -> None:
+        if attempt := int(span.attributes.get("attempt", 0)):
+            self._metrics.record(metrics.RETRIES, attempt - 1, {"stage": span.name})
+            return
+        gpu = str(span.attributes.get("gpu", "none"))
+        self._metrics.record(metrics.PART_SECONDS, span.seconds, {"part": span.name})
+        self._metrics.record(metrics.FLOPS, float(span.attributes.get("flops", 0)), {"gpu": gpu})
+        if gpus := int(span.attributes.get("gpus", 0)):
+            self._metrics.record(metrics.GPU_SECONDS, span.seconds * gpus, {"part": span.name, "gpu": gpu})
+
+
+@contextmanager
+def run_telemetry(run: str, store: Store, tell: Callable[[Event], None], gang: int) -> Iterator[RunTelemetry]:
+    """Telemetry of a run, whose last traces are out when the block ends; raises TelemetryError."""
+    export = open_export(store, run, os.environ, lambda problem: tell(Warned(message=problem)))
+    try:
+        yield RunTelemetry(run, export, RunMetrics(), gang)
+    finally:
+        export.close()
