@@ -4,6 +4,7 @@ Everything about a row comes with its manifest entry when it ends, its spans inc
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,14 +18,17 @@ from airshower.configs.spans import Span
 from airshower.pipelines.events import Event, PoolsStarted, RunStarted, StageFinished, Warned
 from airshower.pipelines.manifest import ManifestEntry
 
+_GAUGE_INTERVAL_S = 1.0
+
 
 class RunTelemetry:
     """Traces and metrics of one run; hears all its events and the ends of its rows."""
 
     def __init__(self, run: str, export: TraceExport, recorded: RunMetrics, gang: int) -> None:
         self._run, self._export, self._metrics, self._gang = run, export, recorded, gang
-        self._left = 0
+        self._left = self._replicas = self._gpus = 0
         self._in_flight: set[int] = set()
+        self._set_s = -_GAUGE_INTERVAL_S
 
     def traced(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with the contexts of their traces."""
@@ -37,20 +41,17 @@ class RunTelemetry:
                 self._left = rows
             case PoolsStarted(replicas=replicas, device=device):
                 self._metrics.start()
-                self._metrics.record(metrics.REPLICAS, replicas)
-                self._metrics.record(metrics.GPUS, replicas * self._gang if device == "cuda" else 0)
+                self._replicas, self._gpus = replicas, replicas * self._gang if device == "cuda" else 0
             case StageFinished(index=index, stage=stage, seconds=seconds):
                 self._metrics.record(metrics.STAGE_SECONDS, seconds, {"stage": stage})
                 self._in_flight.add(index)
-            case _:
-                return
-        self._count()
+        self._set_gauges()
 
     def ended(self, entry: ManifestEntry) -> ManifestEntry:
         """A row of this run has ended; the entry without what belongs to its trace."""
         self._left -= 1
         self._in_flight.discard(entry.index)
-        self._count()
+        self._set_gauges()
         if entry.error is None:
             self._metrics.record(metrics.ROWS_DONE, 1)
             self._metrics.record(metrics.FRAMES, entry.frames or 0)
@@ -64,9 +65,16 @@ class RunTelemetry:
             self._export.add((whole, *entry.spans))
         return replace(entry, spans=(), traceparent="")
 
-    def _count(self) -> None:
+    def _set_gauges(self) -> None:
+        """Again and again: Ray exports a gauge only where it was set since the last time."""
+        now_s = time.monotonic()
+        if now_s - self._set_s < _GAUGE_INTERVAL_S:
+            return
+        self._set_s = now_s
         self._metrics.record(metrics.ROWS_LEFT, self._left)
         self._metrics.record(metrics.IN_FLIGHT, len(self._in_flight))
+        self._metrics.record(metrics.REPLICAS, self._replicas)
+        self._metrics.record(metrics.GPUS, self._gpus)
 
     def _record(self, span: Span) -> None:
         if attempt := int(span.attributes.get("attempt", 0)):
