@@ -6,6 +6,8 @@ row's video does not depend on how many replicas share the machine.
 """
 
 import gc
+import os
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -127,6 +129,7 @@ class Replica:
             peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
             gpu=type_of(torch.cuda.get_device_name(self._device)) if self._device.type == "cuda" else None,
             gpus=self._gpus,
+            replica=f"{socket.gethostname()}:{os.getpid()}",
             parts=tuple(clock.parts),
             flops=self._flops(spec, prepared),
         )

@@ -92,6 +92,11 @@ class PartTime:
     begun_ns: int  # Unix time
     seconds: float
 
+    @property
+    def ended_s(self) -> float:
+        """Unix time."""
+        return self.begun_ns / 1e9 + self.seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedClip:
@@ -104,6 +109,7 @@ class GeneratedClip:
     peak_gpu_gib: float | None = None  # most memory that tensors held at a time; None on a CPU
     gpu: str | None = None  # its type; None on a CPU
     gpus: int = 0  # that made it together
+    replica: str = ""  # machine and process
     parts: tuple[PartTime, ...] = ()  # one after the other, what `seconds` sums up
     flops: dict[str, float] = field(default_factory=dict)  # by part, as in `seconds`; none where they aren't known
 

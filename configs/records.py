@@ -40,7 +40,10 @@ class Commit(_Record):
     gpu: str | None = None  # type of that which generated it, as in airshower.configs.gpus; None: a CPU
     gpus: int = 0  # that generated it together
     flops: dict[str, float] = {}  # of encode_s, denoise_s and decode_s, where they are known
-    written_s: float | None = None  # Unix time by the clock of `node`: for reports, nothing is decided by it
+    # For reports, nothing is decided by them: Unix times by the clocks of the machines, and who it was.
+    replica: str = ""  # machine and process that generated it
+    generated_s: float | None = None  # when the last part of that had ended
+    written_s: float | None = None
 
 
 class Failure(_Record):

@@ -93,5 +93,7 @@ def _commit(row: Row, run: str, nonce: str, folder: str, files: dict[str, Output
         gpu=row.generated.gpu,
         gpus=row.generated.gpus,
         flops=row.generated.flops,
+        replica=row.generated.replica,
+        generated_s=max((part.ended_s for part in row.generated.parts), default=None),
         written_s=time.time(),
     )

@@ -23,6 +23,7 @@ from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import Event, Warned
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
+from airshower.platform.report.read import read_report
 
 pytestmark = pytest.mark.cluster
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files
@@ -136,3 +137,14 @@ def test_every_row_has_one_trace_of_what_was_done_to_it(cluster, tmp_path):
     (failed,) = traces["raising"]["generate"]
     assert failed.error == traces["raising"]["row"][0].error == "RuntimeError: can't make frame 7"
     assert "write" not in traces["raising"]
+
+    report = read_report(str(tmp_path / "run"))
+    assert (report.made, report.failed, report.begun_again) == (2, 2, {"generate": 1})
+    assert {cause.stage: cause.names for cause in report.causes} == {"generate": ["raising"], "read": ["unread"]}
+    assert {stage.stage: stage.rows for stage in report.stages} == dict.fromkeys(
+        ("prepare", "text", "generate", "write"), 2
+    )
+    (time,) = report.gpu_times
+    assert (time.gpu, time.gpus) == ("H200", 1)  # the process that was killed and the next one are one replica
+    assert time.seconds["denoise"] == pytest.approx(4e-6, rel=0.5)  # of spans, in double precision of Unix time
+    assert time.held_s == pytest.approx(report.wall_s)
