@@ -22,6 +22,7 @@ from airshower.configs.spans import Attributes, Span
 FOLDER = "telemetry"
 PREFIX = "airshower."  # of attributes that OpenTelemetry has no name for
 _READERS = 16  # threads; they wait for storage
+_OF_THE_SDK = ("telemetry.", "service.instance")
 _FAILED = StatusCode.ERROR.value
 
 
@@ -33,7 +34,8 @@ class SpanFiles(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Raises OSError for what storage refuses."""
-        lines = (json.dumps(_message(list(some))) for _, some in groupby(spans, lambda span: span.context.trace_id))
+        traces = groupby(spans, lambda span: span.context.trace_id)
+        lines = (json.dumps(_message(list(some)), separators=(",", ":")) for _, some in traces)
         self._store.write(f"{self._folder}/{self._written:06d}.ndjson", "".join(f"{line}\n" for line in lines).encode())
         self._written += 1
         return SpanExportResult.SUCCESS
@@ -54,7 +56,8 @@ def read_spans(store: Store) -> Iterator[tuple[str, Span]]:
 
 
 def _message(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
-    resource = {"attributes": _pairs(spans[0].resource.attributes)}
+    known = {key: value for key, value in spans[0].resource.attributes.items() if not key.startswith(_OF_THE_SDK)}
+    resource = {"attributes": _pairs(known)}
     scope = {"scope": {"name": "airshower"}, "spans": [_encoded(span) for span in spans]}
     return {"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}
 

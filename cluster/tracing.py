@@ -45,7 +45,6 @@ def with_stage_span(before: Row, after: Row, stage: str, *, begun_ns: int, attem
         ended_ns=time.time_ns(),
         attributes={
             "row": before.name,
-            "key": before.key,
             "attempt": attempt,
             **_worker(),
             **_work(before, after),
