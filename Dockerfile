@@ -28,7 +28,7 @@ WORKDIR /opt/airshower
 COPY --chown=airshower pyproject.toml constraints.txt README.md LICENSE ./
 COPY --chown=airshower airshower/__init__.py airshower/py.typed airshower/
 RUN python3 -m venv /opt/venv \
-    && pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} . boto3
+    && pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} ".[otlp]" boto3
 
 COPY --chown=airshower . .
 RUN pip install --no-cache-dir --no-deps --force-reinstall . && rm -rf build ./*.egg-info

@@ -6,6 +6,8 @@ row's video does not depend on how many replicas share the machine.
 """
 
 import gc
+import os
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 
 from airshower.actors.clip_chunks import ChunkTexts, make_clip
+from airshower.actors.clip_flops import ClipFlops
 from airshower.actors.gang import Gang
 from airshower.actors.gang_network import load_network
 from airshower.actors.local_parts import local_parts
@@ -25,7 +28,7 @@ from airshower.actors.view_chunks import make_views
 from airshower.cluster.packing import hold_frames, unpack_frames
 from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.gpus import type_of
-from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, TextEmbedding
+from airshower.configs.messages import GeneratedClip, PartTime, PreparedClip, PreparedViews, TextEmbedding
 from airshower.configs.model_source import ModelSource
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.offload import Offload
@@ -71,6 +74,8 @@ class Replica:
         self._device = torch.device(device)
         self._offload = source.offload
         self._mover = gpu_mover(self._device) if source.offload else None
+        self._gpus = layout.ranks if self._device.type == "cuda" else 0
+        self._flops = ClipFlops(source.preset)
         self._parts = local_parts(source)
         self._gang = None if layout == ALONE else Gang(source, layout, self._device, threads=threads)
         self._autoencoder: VideoAutoencoder = self._loaded("autoencoder", self._parts.autoencoder)
@@ -123,6 +128,10 @@ class Replica:
             seconds=dict(clock.seconds),
             peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
             gpu=type_of(torch.cuda.get_device_name(self._device)) if self._device.type == "cuda" else None,
+            gpus=self._gpus,
+            replica=f"{socket.gethostname()}:{os.getpid()}",
+            parts=tuple(clock.parts),
+            flops=self._flops(spec, prepared),
         )
 
     def close(self) -> None:
@@ -195,18 +204,21 @@ class Replica:
 
 
 class _Clock:
-    """Seconds spent in each part of the work."""
+    """Seconds spent in each part of the work, and when."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.parts: list[PartTime] = []
 
     @contextmanager
     def time(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
+        begun_ns, start = time.time_ns(), time.perf_counter()
         yield
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.seconds[part] += time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self.seconds[part] += seconds
+        self.parts.append(PartTime(part=part, begun_ns=begun_ns, seconds=seconds))
 
 
 def _states(text: TextEmbedding) -> np.ndarray:

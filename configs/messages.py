@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from airshower.configs.camera_file import CameraTrack
 from airshower.configs.row_formats import AnySpec
+from airshower.configs.spans import Span
 from airshower.configs.spec import Control
 
 
@@ -91,6 +92,20 @@ class TextEmbedding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartTime:
+    """When a replica did one part of a clip, such as denoising one of its chunks."""
+
+    part: str  # as in GeneratedClip.seconds: load_s, encode_s, denoise_s, decode_s
+    begun_ns: int  # Unix time
+    seconds: float
+
+    @property
+    def ended_s(self) -> float:
+        """Unix time."""
+        return self.begun_ns / 1e9 + self.seconds
+
+
+@dataclass(frozen=True, kw_only=True)
 class GeneratedClip:
     """The generator's answer: frames, those of several cameras one camera after the other, and what made them."""
 
@@ -100,6 +115,10 @@ class GeneratedClip:
     seconds: dict[str, float]  # load_s, encode_s, denoise_s, decode_s
     peak_gpu_gib: float | None = None  # most memory that tensors held at a time; None on a CPU
     gpu: str | None = None  # its type; None on a CPU
+    gpus: int = 0  # that made it together
+    replica: str = ""  # machine and process
+    parts: tuple[PartTime, ...] = ()  # one after the other, what `seconds` sums up
+    flops: dict[str, float] = field(default_factory=dict)  # by part, as in `seconds`; none where they aren't known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +136,7 @@ class Row:
     model: str = ""  # name of its preset
     prompt: str = ""
     key: str = ""  # what it depends on, as a hash; rows outside a run have none
+    traceparent: str = ""  # its trace, as in W3C Trace Context; rows outside a run have none
     error: RowError | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
     prepared: PreparedClip | PreparedViews | None = None
@@ -126,6 +146,7 @@ class Row:
     outputs: dict[str, str] = field(
         default_factory=dict
     )  # kind (video, control_edge, mask_edge, input, cameras, record): path in the run folder
+    spans: tuple[Span, ...] = ()  # of the stages so far
 
     def failed(self, stage: str, error: BaseException, *, transient: bool = False) -> "Row":
         """This row with the error as data and no payload."""

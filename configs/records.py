@@ -38,6 +38,12 @@ class Commit(_Record):
     seconds: dict[str, float]  # by stage
     node: str  # name of the machine that wrote it
     gpu: str | None = None  # type of that which generated it, as in airshower.configs.gpus; None: a CPU
+    gpus: int = 0  # that generated it together
+    flops: dict[str, float] = {}  # of encode_s, denoise_s and decode_s, where they are known
+    # For reports, nothing is decided by them: Unix times by the clocks of the machines, and who it was.
+    replica: str = ""  # machine and process that generated it
+    generated_s: float | None = None  # when the last part of that had ended
+    written_s: float | None = None
 
 
 class Failure(_Record):

@@ -33,6 +33,7 @@ class PoolsStarted:
 
     replicas: int
     device: str
+    gpus: int = 0  # of all replicas
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,8 @@ from airshower.pipelines.planning.forecasting import Forecasting
 from airshower.pipelines.planning.planned_pools import pools_and_rows
 from airshower.pipelines.planning.start import plan_start
 from airshower.pipelines.pools import Pools, plan_pools
-from airshower.pipelines.run import Run, RunSummary, annotated
+from airshower.pipelines.run import Run, RunSummary, annotated, new_run_id
+from airshower.pipelines.telemetry import run_telemetry
 
 if TYPE_CHECKING:
     from airshower.pipelines.graph import GraphParts
@@ -72,8 +73,9 @@ def generate(
 
     `on_event` is called from the calling thread only. `parts` (device, gang) -> GraphParts replaces the model's stages.
     Raises StoreError for a folder that can't be used and LedgerError for what is in it, WeightsError for weights that
-    are missing, ClusterError and ValueError for a cluster that lacks what is asked for (a GPU to offload from, too),
-    PlanError for rows that fit no GPU of the cluster, RunError when the run as a whole stops.
+    are missing, TelemetryError for traces that can't go where the environment says, ClusterError and ValueError for a
+    cluster that lacks what is asked for (a GPU to offload from, too), PlanError for rows that fit no GPU there,
+    RunError when the run as a whole stops.
     """
     begun_s = time.monotonic()
     if len({row.index for row in rows}) < len(rows):
@@ -85,13 +87,22 @@ def generate(
     epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch()
     rows = with_keys(rows, settings.source, salt=salt(epoch))
     left = remaining(rows, ledger, retry_failed=settings.retry_failed)
-    run = Run(ledger=ledger, manifest=Manifest(ledger.store), tell=on_event or _ignore, attempts=left.attempts)
-    run.begin(rows, left, settings.command, epoch)
-    try:
-        if left.missing:
-            _make(left.missing, left.made, settings, parts or _parts_for(settings), run)
-    finally:
-        run.manifest.write()
+    tell, run_id = on_event or _ignore, new_run_id()
+    with run_telemetry(run_id, ledger.store, tell) as telemetry:
+        run = Run(
+            id=run_id,
+            ledger=ledger,
+            manifest=Manifest(ledger.store),
+            listener=tell,
+            telemetry=telemetry,
+            attempts=left.attempts,
+        )
+        run.begin(rows, left, settings.command, epoch)
+        try:
+            if left.missing:
+                _make(left.missing, left.made, settings, parts or _parts_for(settings), run)
+        finally:
+            run.manifest.write()
     return run.summary(rows, left, time.monotonic() - begun_s)
 
 
@@ -125,11 +136,13 @@ def _make(
         else:
             pools, waiting = pools_and_rows(planned.run, base, gpu_types=len(inventory.gpus_by_type()))
             forecast = Forecast(planned.run.plan, planned.run.kinds.of_row, planned.times)
-            run = replace(run, tell=Forecasting(forecast, run.tell))
+            run = replace(run, listener=Forecasting(forecast, run.listener))
             plan = planned.run.plan
             end = Expected(seconds=plan.finish.seconds, low_s=plan.finish.low_s, high_s=plan.finish.high_s)
             run.tell(Planned(pools=plan.pools, end=end, gpu_hours=plan.gpu_hours))
-        run.tell(PoolsStarted(replicas=sum(pool.replicas for pool in pools.values()), device=base.device))
+        replicas = sum(pool.replicas for pool in pools.values())
+        gpus = sum(pool.replicas * pool.gang.ranks for pool in pools.values()) if base.device == "cuda" else 0
+        run.tell(PoolsStarted(replicas=replicas, device=base.device, gpus=gpus))
         _follow_graphs(pools, waiting, rows, parts, run)
 
 
@@ -151,8 +164,9 @@ def _follow_graphs(
         "text encoder": sum(pool.text_encoders for pool in pools.values()),
         "annotators": sum(pool.annotators for pool in pools.values()),
     }
+    traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)
     with asked_to_end() as asked:
-        follow(graphs, waiting, rows, run, dispatch, loaders, asked)
+        follow(graphs, traced, rows, run, dispatch, loaders, asked)
 
 
 def _parts_for(settings: GenerateSettings) -> "Callable[[str, GangLayout], GraphParts]":

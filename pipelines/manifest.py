@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from airshower.cluster.store import Store
 from airshower.configs.messages import Row, RowError
+from airshower.configs.spans import Span
 from airshower.pipelines.events import STAGES
 from airshower.pipelines.spool import Spool
 
@@ -69,6 +70,8 @@ class ManifestEntry:
     width: int | None = None
     chunks: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    traceparent: str = ""
+    spans: tuple[Span, ...] = ()  # on their way to the driver, which doesn't keep them
 
     @property
     def video(self) -> str | None:
@@ -86,6 +89,8 @@ def entry_of(row: Row) -> ManifestEntry:
         prompt=row.prompt,
         error=row.error,
         seconds=row.seconds,
+        traceparent=row.traceparent,
+        spans=row.spans,
     )
     if row.error is not None or row.generated is None or row.prepared is None:
         return entry

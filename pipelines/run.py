@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 
@@ -15,6 +15,7 @@ from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.missing import Remaining
 from airshower.pipelines.ledger.shown_names import show
 from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
+from airshower.pipelines.telemetry import RunTelemetry
 
 _MOST_FAILURES = 1000  # that a summary names
 
@@ -38,11 +39,17 @@ class RunSummary:
 class Run:
     """Keeps what is known of every row; each ends once."""
 
+    id: str
     ledger: Ledger
     manifest: Manifest
-    tell: Callable[[Event], None]
+    listener: Callable[[Event], None]
+    telemetry: RunTelemetry
     attempts: dict[str, int]  # failed ones before this run, by key
-    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}")
+
+    def tell(self, event: Event) -> None:
+        """Tells whoever listens."""
+        self.telemetry.hear(event)
+        self.listener(event)
 
     def begin(self, rows: Sequence[Row], left: Remaining, command: tuple[str, ...], epoch: int) -> None:
         """Says what there is to do, and ends the rows that need no work."""
@@ -66,6 +73,7 @@ class Run:
 
     def end(self, entry: ManifestEntry) -> None:
         """A row has ended; it is in the manifest before anybody is told."""
+        entry = self.telemetry.ended(entry)
         self.manifest.add(entry)
         if entry.error is not None:
             self.tell(_failure_of(entry, entry.error))
@@ -105,6 +113,11 @@ class Run:
             wall_s=wall_s,
             failures=tuple(_failure_of(entry, entry.error) for entry in first if entry.error is not None),
         )
+
+
+def new_run_id() -> str:
+    """The time, so that runs sort by it, and something that no other run has."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def lost(row: Row, reason: str) -> ManifestEntry:

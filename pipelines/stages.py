@@ -19,6 +19,7 @@ import pyarrow as pa
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.row_texts import row_texts
 from airshower.cluster.backoff import is_transient, retrying
+from airshower.cluster.tracing import with_stage_span
 from airshower.configs.messages import PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
@@ -118,7 +119,7 @@ def isolated(
     """`work(row)` with its time, or the row with the error of this stage as data; rows with an error pass untouched."""
     if row.error is not None:
         return row
-    begun_s = time.perf_counter()
+    begun_ns, begun_s = time.time_ns(), time.perf_counter()
     try:
         if standing.elsewhere:
             raise PostponedError(f"{row.name}: not begun in {stage}: its node leaves or the run ends")
@@ -134,7 +135,8 @@ def isolated(
             os._exit(1)  # Ray restarts the actor and retries the row; an exception would count as the row's fault
         done = row.failed(stage, error, transient=isinstance(error, PostponedError) or is_transient(error))
     seconds = time.perf_counter() - begun_s
-    return replace(done, seconds={**done.seconds, stage: seconds})
+    timed = replace(done, seconds={**done.seconds, stage: seconds})
+    return with_stage_span(row, timed, stage, begun_ns=begun_ns, attempt=deaths + 1)
 
 
 def tell_finished(stage: str, row: Row, dispatch: Dispatch) -> None:

@@ -21,6 +21,7 @@ from airshower.platform.commands.export import export
 from airshower.platform.commands.generate import generate
 from airshower.platform.commands.memory import memory
 from airshower.platform.commands.plan import plan
+from airshower.platform.commands.report import report
 from airshower.platform.commands.runs import runs_app
 from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
@@ -62,6 +63,7 @@ app.command("serve")(serve)
 app.command("memory")(memory)
 app.command("submit", context_settings={"allow_interspersed_args": False})(submit)
 app.command("plan")(plan)
+app.command("report")(report)
 app.add_typer(runs_app, name="runs")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(data_app, name="data")

@@ -22,6 +22,7 @@ from airshower.cluster import storage
 from airshower.configs.multiview_spec import HDMAP
 from airshower.configs.spec import CONTROLS
 from airshower.pipelines.events import STAGES
+from airshower.platform.report.page import REPORT_NAME
 
 _PARALLEL_READS = 16
 _TEMPLATES = Path(__file__).parent
@@ -96,18 +97,20 @@ def write_gallery(run_folder: str) -> str:
         cards = [_card(entry, record) for entry, record in zip(entries, records, strict=True)]
     page = storage.join(folder, "index.html")
     with storage.open_file(page, "wb") as file:
-        file.write(render(folder.rstrip("/").rpartition("/")[2], cards).encode())
+        report = REPORT_NAME if storage.exists(storage.join(folder, REPORT_NAME)) else None
+        file.write(render(folder.rstrip("/").rpartition("/")[2], cards, report).encode())
     return page
 
 
-def render(title: str, cards: list[Card]) -> str:
-    """The page as HTML text; everything that comes from rows is escaped."""
+def render(title: str, cards: list[Card], report: str | None = None) -> str:
+    """The page as HTML text, with a link to the run's report; everything that comes from rows is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     return environment.get_template("gallery.html").render(
         title=title,
         cards=cards,
+        report=report,
         totals=_totals(cards),
         failed=sum(not card.done for card in cards),
         style=Markup((_TEMPLATES / "gallery.css").read_text(encoding="utf-8")),

@@ -8,6 +8,7 @@ import hashlib
 import os
 import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,4 +105,9 @@ def _commit(row: Row, run: str, nonce: str, folder: str, files: dict[str, Output
         seconds={key: round(value, 4) for key, value in {**row.seconds, **row.generated.seconds}.items()},
         node=socket.gethostname(),
         gpu=row.generated.gpu,
+        gpus=row.generated.gpus,
+        flops=row.generated.flops,
+        replica=row.generated.replica,
+        generated_s=max((part.ended_s for part in row.generated.parts), default=None),
+        written_s=time.time(),
     )

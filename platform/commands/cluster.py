@@ -1,4 +1,4 @@
-"""`airshower cluster`: manifests for clusters on Kubernetes, from one description of ours."""
+"""`airshower cluster`: manifests for clusters on Kubernetes, from one description of ours, and a dashboard of runs."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from airshower.cluster import storage
 from airshower.configs.cluster import ClusterConfig
 from airshower.platform.job_command import JobCommand, job_command
 
-cluster_app = typer.Typer(help="Clusters on Kubernetes: manifests for KubeRay.", no_args_is_help=True)
+cluster_app = typer.Typer(help="Clusters: manifests for KubeRay, a dashboard for Grafana.", no_args_is_help=True)
 
 
 @cluster_app.command()
@@ -51,6 +51,14 @@ def render(
 def schema() -> None:
     """Print the format of --config files as JSON Schema."""
     print(json.dumps(ClusterConfig.model_json_schema(), indent=2))
+
+
+@cluster_app.command()
+def grafana() -> None:
+    """Print a Grafana dashboard of runs on a cluster, to be imported there as JSON."""
+    from airshower.cluster.grafana import dashboard
+
+    print(json.dumps(dashboard(), indent=2))
 
 
 def read_config(path: Path) -> ClusterConfig:

@@ -176,7 +176,6 @@ def generate(
     from airshower.pipelines.generate import GenerateSettings
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
-    from airshower.platform.gallery import write_gallery
 
     require_annotators(annotators)
     rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
@@ -208,19 +207,32 @@ def generate(
         with show_progress(progress, sys.stderr) as on_event:
             summary = run(rows, folder, settings, on_event)
     except KeyboardInterrupt:
-        page = write_gallery(folder)
+        page = _write_pages(folder)
         print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
     except RunError as error:
         if verbose:
             traceback.print_exc()
-        print(f"airshower: {error} (what was done: {write_gallery(folder)})", file=sys.stderr)
+        print(f"airshower: {error} (what was done: {_write_pages(folder)})", file=sys.stderr)
         raise typer.Exit(1) from error
-    print(summary_text(summary, write_gallery(folder)))
+    print(summary_text(summary, _write_pages(folder)))
     if summary.left:
         raise typer.Exit(_ASKED_TO_END)
     if summary.failed:
         raise typer.Exit(1)
+
+
+def _write_pages(folder: str) -> str:
+    """Writes the run's report and its gallery, and returns the gallery's path; no run fails for want of a report."""
+    from airshower.platform.gallery import write_gallery
+    from airshower.platform.report.page import write_report
+    from airshower.platform.report.read import read_report
+
+    try:
+        write_report(folder, read_report(folder))
+    except (OSError, ValueError) as error:
+        print(f"airshower: no report: {error}", file=sys.stderr)
+    return write_gallery(folder)
 
 
 def summary_text(summary: "RunSummary", gallery: str) -> str:

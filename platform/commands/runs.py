@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,6 +48,8 @@ def show(
     verify: Annotated[bool, typer.Option("--verify", help="Read every committed file and compare its SHA-256")] = False,
 ) -> None:
     """What a run folder holds: rows made, failures by cause, the commands that made them."""
+    from airshower.platform.report.causes import causes, failed_row
+
     ledger = required_ledger(run)
     made, attempts = ledger.committed(), ledger.failed()
     still_failed = {key: number for key, number in attempts.items() if key not in made}
@@ -60,11 +61,24 @@ def show(
         for failure in failures:
             print(f"  failed {failure.name} in {failure.stage}, attempt {failure.attempt}: {failure.message}")
     else:
-        causes = Counter((failure.stage, failure.type, failure.message) for failure in failures)
-        for (stage, kind, message), count in causes.most_common(_SHOWN_FAILURES):
-            print(f"  {count} failed in {stage} ({kind}): {message}")
+        for cause in causes(map(failed_row, failures))[:_SHOWN_FAILURES]:
+            print(f"  {cause.rows} failed in {cause.stage} ({cause.type}): {cause.message}")
     if verify:
         _verify(ledger, made)
+
+
+@runs_app.command()
+def trace(
+    run: _Run, name: Annotated[str, typer.Argument(metavar="ROW", help="A row's name", show_default=False)]
+) -> None:
+    """What was done to one row, where and for how long, in every run that worked on it."""
+    from airshower.cluster.span_files import read_spans
+    from airshower.platform.report.trace import trace_lines
+
+    spans = [span for _, span in read_spans(required_ledger(run).store) if span.attributes.get("row") == name]
+    if not spans:
+        raise ValueError(f"{run}: no trace of a row named {name}: it may have gone to a collector, or never begun")
+    print("\n".join(trace_lines(spans)))
 
 
 @runs_app.command()

@@ -35,7 +35,7 @@ def test_the_shipped_description_renders_all_kinds(call):
     [
         ("rayjob", {}, [], r"a rayjob needs a command: add -- generate"),
         ("raycluster", {}, RUN, r"a raycluster runs no command"),
-        ("rayjob", {}, ["serve"], r"a job can't be 'serve': use one of evaluate, generate, plan, train"),
+        ("rayjob", {}, ["serve"], r"a job can't be 'serve': use one of evaluate, generate, plan, report, train"),
         ("rayjob", {}, [*RUN, "--sed", "1"], r"No such option: --sed"),
         (
             "rayjob",

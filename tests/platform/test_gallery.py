@@ -117,6 +117,16 @@ def test_a_clip_without_its_record_is_shown_from_the_manifest(tmp_path):
     assert [given["data-src"] for tag, given in page.tags if tag == "video"] == ["clip0.mp4"]
 
 
+def test_it_links_to_the_report_where_there_is_one(tmp_path):
+    folder = make_run(tmp_path / "run")
+    links = []
+    for _ in range(2):
+        page = Page(Path(write_gallery(str(folder))).read_text())
+        links.append([given["href"] for tag, given in page.tags if tag == "a" and given["href"] == "report.html"])
+        (folder / "report.html").touch()
+    assert links == [[], ["report.html"]]
+
+
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"has no manifest\.parquet.*give the folder of a run"):
         write_gallery(str(tmp_path))

@@ -229,7 +229,7 @@ def test_a_cut_connection_costs_no_line_and_doubles_none(head):
         (["generate", "../rows", "--output", "s3://a/b"], r"\.\./rows is outside the working directory"),
         (["generate", ROW, "--output", "s3://a/b", "--address", "auto"], "leave --address out of its command"),
         (["generate", ROW, "--output", "s3://a/b", "--sed", "3"], "No such option: --sed"),
-        (["serve"], "a job can't be 'serve': use one of evaluate, generate, plan, train"),
+        (["serve"], "a job can't be 'serve': use one of evaluate, generate, plan, report, train"),
     ],
 )
 def test_what_cannot_work_there_is_refused_here(call, monkeypatch, arguments, message):
