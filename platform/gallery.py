@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
+import pyarrow as pa
 import pyarrow.parquet as pq
 from markupsafe import Markup
 
@@ -24,6 +25,7 @@ from airshower.configs.spec import CONTROLS
 from airshower.pipelines.events import STAGES
 from airshower.platform.report.page import REPORT_NAME
 
+MOST_CARDS = 1000  # a browser is asked to show
 _PARALLEL_READS = 16
 _TEMPLATES = Path(__file__).parent
 
@@ -91,25 +93,42 @@ def write_gallery(run_folder: str) -> str:
     if not storage.exists(manifest):
         raise ValueError(f"{run_folder}: has no manifest.parquet, so it is no run folder: give the folder of a run")
     with storage.open_file(manifest) as file:
-        entries = sorted(pq.read_table(file).to_pylist(), key=lambda entry: entry["index"])
+        table = pq.read_table(file)
+    entries = table.take(_shown(table["status"])).to_pylist()
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:  # on object storage each record is a request of its own
         records = pool.map(lambda entry: _read_record(folder, entry), entries)
         cards = [_card(entry, record) for entry, record in zip(entries, records, strict=True)]
     page = storage.join(folder, "index.html")
     with storage.open_file(page, "wb") as file:
         report = REPORT_NAME if storage.exists(storage.join(folder, REPORT_NAME)) else None
-        file.write(render(folder.rstrip("/").rpartition("/")[2], cards, report).encode())
+        file.write(render(folder.rstrip("/").rpartition("/")[2], cards, len(table), report).encode())
     return page
 
 
-def render(title: str, cards: list[Card], report: str | None = None) -> str:
-    """The page as HTML text, with a link to the run's report; everything that comes from rows is escaped."""
+def _shown(status: pa.ChunkedArray) -> list[int]:
+    """The rows that the page shows, in their order: of very many all kinds of ends, evenly chosen."""
+    ends: dict[str, list[int]] = {}
+    for place, end in enumerate(status.to_pylist()):
+        ends.setdefault(end, []).append(place)
+    shown: list[int] = []
+    for number, places in enumerate(sorted(ends.values(), key=len)):  # what the rare ones leave is for the others
+        share = (MOST_CARDS - len(shown)) // (len(ends) - number)
+        shown += places[:: -(-len(places) // share)]
+    return sorted(shown)
+
+
+def render(title: str, cards: list[Card], rows: int, report: str | None = None) -> str:
+    """The page as HTML text, with a link to the run's report; everything that comes from rows is escaped.
+
+    `rows` are those of the run, of which `cards` may be some.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     return environment.get_template("gallery.html").render(
         title=title,
         cards=cards,
+        rows=rows,
         report=report,
         totals=_totals(cards),
         failed=sum(not card.done for card in cards),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _PANEL = "Run"
 _SHOWN_FAILURES = 10
+_MOST_REPORTED = 20_000  # rows of a run that is reported on without being asked
 _ASKED_TO_END = 75  # "try again later", as sysexits.h has it: the same command goes on
 
 
@@ -207,27 +208,30 @@ def generate(
         with show_progress(progress, sys.stderr) as on_event:
             summary = run(rows, folder, settings, on_event)
     except KeyboardInterrupt:
-        page = _write_pages(folder)
+        page = _write_pages(folder, len(rows))
         print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
     except RunError as error:
         if verbose:
             traceback.print_exc()
-        print(f"airshower: {error} (what was done: {_write_pages(folder)})", file=sys.stderr)
+        print(f"airshower: {error} (what was done: {_write_pages(folder, len(rows))})", file=sys.stderr)
         raise typer.Exit(1) from error
-    print(summary_text(summary, _write_pages(folder)))
+    print(summary_text(summary, _write_pages(folder, len(rows))))
     if summary.left:
         raise typer.Exit(_ASKED_TO_END)
     if summary.failed:
         raise typer.Exit(1)
 
 
-def _write_pages(folder: str) -> str:
+def _write_pages(folder: str, rows: int) -> str:
     """Writes the run's report and its gallery, and returns the gallery's path; no run fails for want of a report."""
     from airshower.platform.gallery import write_gallery
     from airshower.platform.report.page import write_report
     from airshower.platform.report.read import read_report
 
+    if rows > _MOST_REPORTED:  # it reads a record for each of them
+        print(f"airshower: {rows} rows: `airshower report {folder}` writes the report", file=sys.stderr)
+        return write_gallery(folder)
     try:
         write_report(folder, read_report(folder))
     except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ command again, which finds everything made, and the list of runs.
 import argparse
 import json
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def measure(folder: Path, count: int) -> None:
             del rows
     with timed("list of what is committed", count):
         assert len(Ledger(open_store(folder / "run")).committed()) == count
-    print(memory)
+    print(f"{memory}; of the driver {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
 def null_parts(device: str, gang: GangLayout) -> GraphParts:

@@ -284,3 +284,13 @@ def test_a_thousand_clips_stay_light(tab, tmp_path):
     assert tab.value(shown) == 11  # clip77 and clip770 to clip779
     tab.value("filterBox.value = ''; statusButtons[2].click()")
     assert tab.value(shown) == 20
+
+
+def test_of_very_many_rows_some_of_every_end_are_shown(tmp_path):
+    lines = [{"index": n, "name": f"row{n}", "status": "failed" if n % 300 == 7 else "done"} for n in range(3000)]
+    pq.write_table(pa.Table.from_pylist(lines, schema=SCHEMA), tmp_path / "manifest.parquet")
+    page = Path(write_gallery(str(tmp_path))).read_text()
+    cards = page.count("<article")
+    assert 700 < cards <= 1000
+    assert page.count('data-status="failed"') == 10 + 1  # and the button
+    assert f"{cards} of 3,000 rows are shown" in page
