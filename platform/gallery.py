@@ -25,7 +25,7 @@ from airshower.configs.spec import CONTROLS
 from airshower.pipelines.events import STAGES
 from airshower.platform.report.page import REPORT_NAME
 
-MOST_CARDS = 1000  # a browser is asked to show
+MOST_CARDS = 2000  # a browser is asked to show
 _PARALLEL_READS = 16
 _TEMPLATES = Path(__file__).parent
 
@@ -113,7 +113,7 @@ def _shown(status: pa.ChunkedArray) -> list[int]:
     shown: list[int] = []
     for number, places in enumerate(sorted(ends.values(), key=len)):  # what the rare ones leave is for the others
         share = (MOST_CARDS - len(shown)) // (len(ends) - number)
-        shown += places[:: -(-len(places) // share)]
+        shown += [places[one * len(places) // share] for one in range(share)] if len(places) > share else places
     return sorted(shown)
 
 
