@@ -293,4 +293,4 @@ def test_of_very_many_rows_some_of_every_end_are_shown(tmp_path):
     cards = page.count("<article")
     assert cards == 2000
     assert page.count('data-status="failed"') == 10 + 1  # and the button
-    assert f"{cards} of 3,000 rows are shown" in page
+    assert "2,000 of 3,000 rows are shown" in page
