@@ -23,7 +23,7 @@ from airshower.cluster.store_rules import StoreError, relative_path
 
 _TAKEN = ("PreconditionFailed", "412")  # the second where the answer has no body
 _RACERS = 8
-_PROBE_ATTEMPTS = 3  # somebody waits for the answer
+_PROBE_ATTEMPTS = 5  # somebody waits for the answer
 
 # One for the process, as fsspec's memory:// itself: it looks first and writes then.
 _MEMORY_LOCK = threading.Lock()

@@ -27,6 +27,7 @@ _EXCHANGE_INTERVAL_S = 0.05
 _LEAVING_INTERVAL_S = 2.0
 _COME_BACK_S = (5.0, 20.0, 60.0)  # after which a row is tried again that network or storage failed
 _POSTPONED_S = 1.0
+_MOST_UNWRITTEN = 6
 
 
 class RunError(RuntimeError):
@@ -80,6 +81,7 @@ class _Following:
         self._ended: list[int] = []  # that the dispatcher doesn't know of
         self._offered: list[Waiting[Row]] = []  # likewise
         self._room = 0
+        self._unwritten = 0  # rows that could not be written, since one could
         self._instance: str | None = None
         self._exchanged_s = self._looked_s = 0.0
         self._leaving: frozenset[str] = frozenset()
@@ -103,6 +105,7 @@ class _Following:
         self._ended.append(entry.index)
         if entry.index in self._run.manifest:
             return
+        self._check_storage(entry)
         if entry.error is not None and entry.error.transient and self._comes_back(entry, entry.error):
             return
         self._feed.end(entry.index)
@@ -112,6 +115,15 @@ class _Following:
         if entry.error is not None:
             self._run.record_failure(entry, entry.error)
         self._run.end(entry)
+
+    def _check_storage(self, entry: ManifestEntry) -> None:
+        """Raises RunError where row after row was generated and none could be written: that is work for nothing."""
+        if entry.error is None:
+            self._unwritten = 0
+        elif entry.error.transient and entry.error.stage == "write":
+            self._unwritten += 1
+            if self._unwritten >= _MOST_UNWRITTEN:
+                raise RunError(f"{_MOST_UNWRITTEN} clips one after the other can't be written: {entry.error.message}")
 
     def _comes_back(self, entry: ManifestEntry, error: RowError) -> bool:
         """Whether a row that nobody is to blame for is tried again, or left to another run."""

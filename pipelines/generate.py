@@ -11,6 +11,7 @@ Ray is imported once the session has set its environment, which also keeps the i
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -101,8 +102,11 @@ def generate(
         try:
             if left.missing:
                 _make(left.missing, left.made, settings, parts or _parts_for(settings), run)
-        finally:
-            run.manifest.write()
+        except BaseException:
+            with suppress(OSError):  # what ended the run says more
+                run.manifest.write()
+            raise
+        run.manifest.write()
     return run.summary(rows, left, time.monotonic() - begun_s)
 
 

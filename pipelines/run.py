@@ -93,7 +93,10 @@ class Run:
             return
         said = {"stage": error.stage, "type": error.type, "message": error.message}
         attempt = self.attempts.get(entry.key, 0) + 1
-        self.ledger.fail(Failure(key=entry.key, name=entry.name, run=self.id, attempt=attempt, **said))
+        try:
+            self.ledger.fail(Failure(key=entry.key, name=entry.name, run=self.id, attempt=attempt, **said))
+        except OSError as trouble:
+            self.tell(Warned(message=f"{entry.name}: that it failed could not be recorded: {trouble}"))
 
     def unmade(self, rows: Sequence[Row]) -> Iterator[Row]:
         """Those that have not ended."""

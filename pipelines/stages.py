@@ -19,6 +19,7 @@ import pyarrow as pa
 from airshower.actors.device_fault import is_device_fault
 from airshower.actors.row_texts import row_texts
 from airshower.cluster.backoff import is_transient, retrying
+from airshower.cluster.service_errors import causes
 from airshower.cluster.tracing import with_stage_span
 from airshower.configs.messages import PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
@@ -133,10 +134,19 @@ def isolated(
         if is_device_fault(error):
             _log.error("replica is broken and ends its process: %s", error)
             os._exit(1)  # Ray restarts the actor and retries the row; an exception would count as the row's fault
-        done = row.failed(stage, error, transient=isinstance(error, PostponedError) or is_transient(error))
+        done = row.failed(stage, error, transient=_is_nobodys_fault(stage, error))
     seconds = time.perf_counter() - begun_s
     timed = replace(done, seconds={**done.seconds, stage: seconds})
     return with_stage_span(row, timed, stage, begun_ns=begun_ns, attempt=deaths + 1)
+
+
+def _is_nobodys_fault(stage: str, error: Exception) -> bool:
+    """Whether the row may well be made another time: what can't be written is a matter of the storage, a full disk or
+    a bucket that is gone.
+    """
+    if isinstance(error, PostponedError) or is_transient(error):
+        return True
+    return stage == "write" and any(isinstance(cause, OSError) for cause in causes(error))
 
 
 def tell_finished(stage: str, row: Row, dispatch: Dispatch) -> None:

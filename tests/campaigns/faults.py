@@ -46,6 +46,7 @@ NODES = 3
 _NODE_CPUS = 2
 _BUCKET = "campaign"
 _PATIENCE_S = 300  # without any commit
+_STORAGE_FAULTS = 0.2  # chance of one at every look
 _FAST_HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 500,
     "health_check_period_ms": 500,
@@ -242,7 +243,7 @@ class Chaos:
                 continue
 
     def _break_storage(self) -> None:
-        if self._proxy is None or len(self._proxy.faults) > 2 or self._random.random() > 0.3:
+        if self._proxy is None or self._proxy.faults or self._random.random() > _STORAGE_FAULTS:
             return
         method = self._random.choice(["GET", "PUT", "PUT", "POST"])
         kinds = [

@@ -21,6 +21,7 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import RowDone
+from airshower.pipelines.follow import RunError
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
 from airshower.pipelines.ledger.ledger import Ledger
@@ -136,6 +137,23 @@ def test_output_on_object_storage(no_cluster, bucket, tmp_path):
         assert "run/manifest.parquet" in keys
         summary, done = run(rows_of(tmp_path, "a", "b"), "s3://drives/run")
         assert (done, summary.kept) == (["b"], 1)
+
+        gone = []
+
+        def vanish(event: object) -> None:
+            if isinstance(event, RowDone) and not gone:
+                gone.append(event)
+                for page in bucket.get_paginator("list_objects_v2").paginate(Bucket="drives"):
+                    bucket.delete_objects(Bucket="drives", Delete={"Objects": [_named(it) for it in page["Contents"]]})
+                bucket.delete_bucket(Bucket="drives")
+
+        names = [f"row{number}" for number in range(12)]
+        with pytest.raises(RunError, match=r"can't be written: s3://drives/.*: there is no such bucket: create it"):
+            generate(rows_of(tmp_path, *names), "s3://drives/run", SETTINGS, vanish, parts=stand_ins)
+
+
+def _named(item: dict) -> dict:
+    return {"Key": item["Key"]}
 
 
 DRIVER = """

@@ -1,5 +1,6 @@
 """Stages without Ray: what becomes of a row, of its errors and of the process."""
 
+import errno
 import multiprocessing
 import os
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, Warned
 from airshower.pipelines.loading import load_patiently
 from airshower.pipelines.make_stage import MakeStage
 from airshower.pipelines.stages import worked
+from airshower.pipelines.write import OutputError
 
 
 class Told(Dispatch):
@@ -64,11 +66,11 @@ def test_an_exception_becomes_a_small_error_row_with_one_line(row):
     def fail(row: Row) -> Row:
         raise OSError("disk\n  on fire")
 
-    failed = one("write", row, fail)
-    assert failed.error == RowError(stage="write", type="OSError", message="disk on fire")
+    failed = one("text", row, fail)
+    assert failed.error == RowError(stage="text", type="OSError", message="disk on fire")
     assert failed.prepared is None
     assert failed.seconds["prepare"] == 1.0
-    assert failed.seconds["write"] > 0
+    assert failed.seconds["text"] > 0
     assert one("next", failed, fail) is failed
 
 
@@ -89,8 +91,13 @@ def test_trouble_of_a_network_is_waited_out_and_said_or_at_last_no_fault_of_the_
     def refused(row):
         raise TimeoutError("no answer")
 
+    def disk_is_full(row):
+        raise OutputError("run/a.mp4: can't be written (No space left)") from OSError(errno.ENOSPC, "No space left")
+
     assert one("write", row, refused).error.transient
-    assert not one("write", row, lambda row: os.stat("/nowhere")).error.transient
+    assert one("write", row, disk_is_full).error.transient
+    assert not one("prepare", row, disk_is_full).error.transient
+    assert not one("prepare", row, lambda row: os.stat("/nowhere")).error.transient
 
 
 def test_work_adds_its_result_and_its_time(row):
