@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
 from process_memory import ProcessTreeMeter, command_line, process_tree
+from spilled import spilled_bytes
 
+from airshower.cluster.session import ray_session
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import preset
@@ -98,13 +100,17 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder, ProcessTreeMeter(os.getpid()) as meter:
         rows = make_rows(Path(folder), options.rows, options.steps, options.model)
-        summary = generate(rows, f"{folder}/run", settings, watcher)
+        with ray_session():
+            summary = generate(rows, f"{folder}/run", settings, watcher)
+            spilled = spilled_bytes()
         manifest = pq.read_table(summary.manifest)
         written = len(list(Path(summary.output).glob("row_*[0-9].mp4")))
 
     rate = (watcher.finished - 1) / max(watcher.last_s - watcher.first_s, 1e-9)
     print(f"{summary.done} rows done, {summary.failed} failed in {summary.wall_s:.1f} s; {rate:.2f} rows/s")
-    print(meter)
+    print(f"{meter}; {spilled} bytes spilled from Ray's object store")
+    if spilled:
+        sys.exit("rows didn't fit the object store")
     if options.kill_a_worker and watcher.killed_pid is None:
         sys.exit("no replica process was found to kill: the run ended too early")
     if manifest["index"].to_pylist() != list(range(options.rows)) or summary.failed or written != options.rows:

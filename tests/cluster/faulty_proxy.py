@@ -60,7 +60,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer)
@@ -87,6 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer = re.sub(rb"<Condition>.*?</Condition>", b"", answer)
         dropped = ("content-length", "connection", "transfer-encoding", "date", "server")
         kept = {name: value for name, value in response.getheaders() if name.lower() not in dropped}
+        if self.command == "HEAD" and (size := response.getheader("Content-Length")) is not None:
+            kept["Content-Length"] = size  # of what isn't sent
         return response.status, kept, answer
 
     def log_message(self, *args: object) -> None:
