@@ -224,19 +224,20 @@ def generate(
 
 
 def _write_pages(folder: str, rows: int) -> str:
-    """Writes the run's report and its gallery, and returns the gallery's path; no run fails for want of a report."""
+    """Writes the run's report and its gallery, and returns where they are; no run fails for want of a page."""
     from airshower.platform.gallery import write_gallery
     from airshower.platform.report.page import write_report
     from airshower.platform.report.read import read_report
 
-    if rows > _MOST_REPORTED:  # it reads a record for each of them
-        print(f"airshower: {rows} rows: `airshower report {folder}` writes the report", file=sys.stderr)
-        return write_gallery(folder)
     try:
-        write_report(folder, read_report(folder))
+        if rows > _MOST_REPORTED:  # it reads a record for each of them
+            print(f"airshower: {rows} rows: `airshower report {folder}` writes the report", file=sys.stderr)
+        else:
+            write_report(folder, read_report(folder))
+        return write_gallery(folder)
     except (OSError, ValueError) as error:
-        print(f"airshower: no report: {error}", file=sys.stderr)
-    return write_gallery(folder)
+        print(f"airshower: no page of the run: {error}", file=sys.stderr)
+        return folder
 
 
 def summary_text(summary: "RunSummary", gallery: str) -> str:
