@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -305,7 +306,7 @@ def storage(campaign: Campaign, folder: Path) -> Iterator[tuple[str, FaultyProxy
         for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": proxy.url}.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=_BUCKET)
-        yield f"s3://{_BUCKET}/run", proxy
+        yield f"s3://{_BUCKET}/{uuid.uuid4().hex}", proxy
 
 
 def compare(campaign: Campaign, undisturbed: str, disturbed: str, figures: Figures) -> None:
