@@ -1,7 +1,8 @@
 # make demo   set up, then generate the shipped examples and say where their gallery is
 # make test   set up, then lint, types and the whole test suite
+# make campaign   set up, then kill workers, ranks, nodes and drivers under a run: a few minutes
 #
-# Both are complete on a fresh machine with Python >= 3.11. PYTHON=python3.12 picks another interpreter,
+# All are complete on a fresh machine with Python >= 3.11. PYTHON=python3.12 picks another interpreter,
 # VENV=DIR another place for the environment.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ OUTPUT ?= outputs/demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test campaign check format clean
 
 demo: $(READY)
 	$(BIN)/airshower generate configs/examples --output $(OUTPUT)
@@ -18,6 +19,9 @@ demo: $(READY)
 
 test: check
 	$(BIN)/python -m pytest
+
+campaign: $(READY)
+	$(BIN)/python -m tests.campaigns.faults --rows 8 --faults 5
 
 check: $(READY)
 	$(BIN)/ruff check
