@@ -30,7 +30,7 @@ from airshower.models.memory import (
     row_need,
 )
 from airshower.models.memory import text_gib as text_need_gib
-from airshower.models.model_memory import memory_without_weights, shipped_autoencoder
+from airshower.models.model_memory import UnknownNetworkError, memory_without_weights, shipped_autoencoder
 from airshower.models.text import MAX_TOKENS
 
 
@@ -41,6 +41,14 @@ class ModelCosts:
         self._preset, self._offload = preset, offload
         self._memory = cache(lambda controls: memory_without_weights(preset, controls))
         self._autoencoder = _autoencoder_size(preset)
+
+    def knows(self, kind: RowKind) -> bool:
+        """Whether the sizes of the row's network are known without its file."""
+        try:
+            self._sizes(kind)
+        except UnknownNetworkError:
+            return False
+        return True
 
     def work(self, kind: RowKind) -> RowWork:
         """The arithmetic of a row, all its chunks."""

@@ -16,6 +16,10 @@ from airshower.models.model_parts import open_parts
 from airshower.models.weights import SHIPPED
 
 
+class UnknownNetworkError(ValueError):
+    """The sizes of a published network are only in its file."""
+
+
 def memory_of(preset: ModelPreset, config: DitConfig, autoencoder: AutoencoderKLWan) -> ModelMemory:
     """Of a network of the preset's model."""
     return ModelMemory(
@@ -52,7 +56,7 @@ def _published_config(weights: PublishedWeights, controls: Sequence[str]) -> Dit
     (name,) = [weights.networks[control] for control in controls] or weights.networks.values()
     network = published(name).network
     if network is None:
-        raise ValueError(f"{name}: its network is not known here")
+        raise UnknownNetworkError(f"{name}: its network is not known here")
     return published_networks()[network]
 
 

@@ -59,7 +59,8 @@ class Plan:
         """The replicas in words."""
         pools = self.placement.pools
         return " and ".join(
-            f"{pool.replicas} replicas on {f'{pool.gang} x {pool.gpu} each' if pool.gpu is not None else 'CPUs'}"
+            f"{pool.replicas} replica{'s' if pool.replicas != 1 else ''} on "
+            f"{f'{pool.gang} x {pool.gpu} each' if pool.gpu is not None else 'CPUs'}"
             for pool in pools
         )
 

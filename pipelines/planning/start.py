@@ -1,7 +1,7 @@
 """Planning at the start of a run, with what the cluster has and what earlier clips took."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airshower.cluster.inventory import Inventory
 from airshower.configs.messages import Row
@@ -41,13 +41,16 @@ def plan_start(
     """
     from airshower.actors.model_costs import ModelCosts  # loads torch
 
-    known = made[:MOST_LEARNED]
-    kinds = kinds_of(missing, source.preset)
-    if not kinds.of_row:
+    learned = made[:MOST_LEARNED]
+    costs = ModelCosts(source.preset, source.offload)
+    found = kinds_of(missing, source.preset)
+    known_kinds = {kind for kind in set(found.of_row.values()) if costs.knows(kind)}
+    if not known_kinds:
         return None
-    times = ServiceTimes(ModelCosts(source.preset, source.offload))
-    of_known = kinds_of(known, source.preset).of_row
-    by_key = {row.key: of_known[row.index] for row in known if row.index in of_known}
+    kinds = replace(found, of_row={index: kind for index, kind in found.of_row.items() if kind in known_kinds})
+    times = ServiceTimes(costs)
+    of_learned = kinds_of(learned, source.preset).of_row
+    by_key = {row.key: of_learned[row.index] for row in learned if of_learned.get(row.index) in known_kinds}
     learn_from(ledger.commits(by_key), by_key, inventory, times)
     on_gpus, asked = base.device == "cuda", base.gang.ranks > 1
     settings = PlanSettings(
