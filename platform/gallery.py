@@ -94,7 +94,7 @@ def write_gallery(run_folder: str) -> str:
         raise ValueError(f"{run_folder}: has no manifest.parquet, so it is no run folder: give the folder of a run")
     with storage.open_file(manifest) as file:
         table = pq.read_table(file)
-    entries = table.take(_shown(table["status"])).to_pylist()
+    entries = table.take(pa.array(_shown(table["status"]), pa.int64())).to_pylist()
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:  # on object storage each record is a request of its own
         records = pool.map(lambda entry: _read_record(folder, entry), entries)
         cards = [_card(entry, record) for entry, record in zip(entries, records, strict=True)]
