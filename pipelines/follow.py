@@ -93,7 +93,9 @@ class _Following:
             self._drained = True
             self._dispatch.drain()
             self._run.tell(
-                Warned(message="asked to end: clips under way are finished, long ones up to a chunk; others are left")
+                Warned(
+                    message="asked to end: clips under way are finished, long ones stop after a chunk, others are left"
+                )
             )
         if now_s - self._looked_s >= _LEAVING_INTERVAL_S:
             self._looked_s, self._leaving = now_s, leaving_nodes()
