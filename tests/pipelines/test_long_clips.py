@@ -113,11 +113,14 @@ def test_a_long_clip_outlives_its_process_and_its_run(cluster, tmp_path):
     driver = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path), *command, *address], stderr=subprocess.PIPE, text=True
     )
-    wait_for((tmp_path / "waiting").exists)
-    driver.send_signal(signal.SIGTERM)
-    said = next(line for line in driver.stderr if "asked to end" in line)
-    (tmp_path / "go_on").touch()
-    assert driver.wait(PATIENCE_S) == 75, said + driver.stderr.read()
+    try:
+        wait_for((tmp_path / "waiting").exists)
+        driver.send_signal(signal.SIGTERM)
+        said = next(line for line in driver.stderr if "asked to end" in line)
+        (tmp_path / "go_on").touch()
+        assert driver.wait(PATIENCE_S) == 75, said + driver.stderr.read()
+    finally:
+        driver.kill()
     attempts = sorted((path.stat().st_mtime, path.read_text().split()) for path in tmp_path.glob("steps-*"))
     assert [steps for _, steps in attempts] == [["1", "2", "3"], ["2", "3", "4"]]  # the latter from the first chunk on
 
