@@ -4,9 +4,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
+from airshower.actors.checkpoints import Checkpoints, MadeChunk
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.messages import PackedFrames, PreparedClip
 from airshower.configs.presets import ModelPreset
@@ -28,6 +30,15 @@ class ChunkTexts:
     negative_text_MC: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class MadeClip:
+    """Frames (F, H, W, 3), with several cameras (V, F, H, W, 3), and in how many chunks they were made."""
+
+    frames: np.ndarray
+    chunks: int
+    resumed_chunks: int  # of these, not made here but found
+
+
 def make_clip(
     model: TransferModel,
     preset: ModelPreset,
@@ -35,10 +46,11 @@ def make_clip(
     prepared: PreparedClip,
     texts: ChunkTexts,
     style_IC: np.ndarray | None,
+    checkpoints: Checkpoints,
     time: Timer,
     on_step: OnStep,
-) -> tuple[np.ndarray, int]:
-    """Frames (F, H, W, 3) of a resolved row and its count of chunks; raises ValueError for what can't be made."""
+) -> MadeClip:
+    """The clip of a resolved row; raises ValueError for what can't be made, and what `checkpoints` raise."""
     settings = spec.sampling()
     length = chunk_length(prepared.frames, settings.chunk_frames, whole=preset.whole_chunks)
     chunks = plan_chunks(prepared.frames, length, spec.num_conditional_frames, spec.seed)
@@ -48,10 +60,13 @@ def make_clip(
             f"ones: set max_frames to {length}, or use another --model"
         )
     clip = _Clip(spec, prepared, texts, style_IC, padded_length(chunks))
-    made = frames = np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
-    for number, chunk in enumerate(chunks):
+    with time("load_s"):
+        made = begun(checkpoints, len(chunks), on_step)
+    resumed = len(made)
+    given = made[-1].passed_on if made else np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
+    for number, chunk in islice(enumerate(chunks), resumed, None):
         with time("encode_s"):
-            inputs = clip.chunk(chunk, made)
+            inputs = clip.chunk(chunk, given)
             conditions = model.encode(inputs)
             region = None if inputs.guided is None else model.guided_region(inputs.guided)
         with time("denoise_s"):
@@ -60,10 +75,28 @@ def make_clip(
             latents = model.denoise(conditions, sampling, region=region, on_step=told)
         with time("decode_s"):
             video = model.decode(latents)
-            frames = np.concatenate((frames, to_frames(video)[chunk.overlap :]))
+            frames = to_frames(video)[chunk.overlap :]
             # A published chunk goes on from frames that were cut to whole numbers: half a level darker each time.
-            made = to_frames(video, rounded=False) if spec.exact_reference else frames
-    return frames[: prepared.frames], len(chunks)
+            last = to_frames(video, rounded=False) if spec.exact_reference else np.concatenate((given, frames))
+            given = last_frames(last, chunks[-1].overlap)
+            made.append(MadeChunk(frames=frames, passed_on=given))
+        if number + 1 < len(chunks):
+            checkpoints.save(number, made[-1])
+    frames = np.concatenate([one.frames for one in made])
+    return MadeClip(frames=frames[: prepared.frames], chunks=len(chunks), resumed_chunks=resumed)
+
+
+def begun(checkpoints: Checkpoints, chunks: int, on_step: OnStep) -> list[MadeChunk]:
+    """The chunks of a clip that were made before."""
+    made = list(checkpoints.load()) if chunks > 1 else []
+    if made:
+        on_step(len(made), chunks, 0)
+    return made
+
+
+def last_frames(frames_FHW3: np.ndarray, count: int) -> np.ndarray:
+    """So many frames from the end of some, or all there are."""
+    return frames_FHW3[max(0, len(frames_FHW3) - count) :]
 
 
 class _Clip:
@@ -94,14 +127,14 @@ class _Clip:
                 last_step=spec.guided_generation_step_threshold,
             )
 
-    def chunk(self, chunk: Chunk, made: np.ndarray) -> ChunkInputs:
-        """What one chunk is made from; `made` ends with the frames that the chunk starts with."""
+    def chunk(self, chunk: Chunk, given: np.ndarray) -> ChunkInputs:
+        """What one chunk is made from, and the frames that it starts with."""
         window = slice(chunk.start, chunk.start + chunk.length)
         return ChunkInputs(
             controls={key: frames[window] for key, frames in self.controls.items()},
             weights=self.weights,
             masks={key: frames[window] for key, frames in self.masks.items()},
-            given=made[len(made) - chunk.overlap :],
+            given=given,
             text_MC=self.texts.text_MC,
             negative_text_MC=self.texts.negative_text_MC,
             image_IC=self.style_IC,

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 
+from airshower.actors.checkpoints import Checkpoints, NoCheckpoints
 from airshower.actors.clip_chunks import ChunkTexts, make_clip
 from airshower.actors.clip_flops import ClipFlops
 from airshower.actors.gang import Gang
@@ -97,8 +98,13 @@ class Replica:
         text: TextEmbedding,
         negative_text: TextEmbedding,
         on_progress: Progress | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> GeneratedClip:
-        """The clip of one resolved row; `on_progress` is told the fraction done, 0..1, after every sampler step."""
+        """The clip of one resolved row; `on_progress` is told the fraction done, 0..1, after every sampler step.
+
+        With `checkpoints` a clip of several chunks begins with those that were made before, which gives the same
+        frames; raises what they raise.
+        """
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         clock = _Clock()
@@ -108,30 +114,32 @@ class Replica:
             model = self._model(network)
         fractions = _Fractions(on_progress, spec.sampling().steps)
         texts = ChunkTexts(text_MC=_states(text), negative_text_MC=_states(negative_text))
+        kept = checkpoints or NoCheckpoints()
         if (
             isinstance(spec, MultiviewSpec)
             and isinstance(prepared, PreparedViews)
             and isinstance(model, MultiviewModel)
         ):
-            videos, chunks = make_views(model, self._preset, spec, prepared, texts, clock.time, fractions.tell)
-            frames = videos.reshape(-1, *videos.shape[2:])
+            made = make_views(model, self._preset, spec, prepared, texts, kept, clock.time, fractions.tell)
         elif isinstance(spec, ClipSpec) and isinstance(prepared, PreparedClip) and isinstance(model, TransferModel):
             with clock.time("load_s"):
                 style_IC = self._style(prepared)
-            frames, chunks = make_clip(model, self._preset, spec, prepared, texts, style_IC, clock.time, fractions.tell)
+            made = make_clip(model, self._preset, spec, prepared, texts, style_IC, kept, clock.time, fractions.tell)
         else:
             raise ValueError(f"{spec.name}: {self._preset.name} can't make this kind of row")
+        share = 1 - made.resumed_chunks / made.chunks
         return GeneratedClip(
-            frames=hold_frames(frames),
+            frames=hold_frames(made.frames.reshape(-1, *made.frames.shape[-3:])),
             model=self._identity(network),
-            chunks=chunks,
+            chunks=made.chunks,
+            resumed_chunks=made.resumed_chunks,
             seconds=dict(clock.seconds),
             peak_gpu_gib=torch.cuda.max_memory_allocated() / 2**30 if self._device.type == "cuda" else None,
             gpu=type_of(torch.cuda.get_device_name(self._device)) if self._device.type == "cuda" else None,
             gpus=self._gpus,
             replica=f"{socket.gethostname()}:{os.getpid()}",
             parts=tuple(clock.parts),
-            flops=self._flops(spec, prepared),
+            flops={part: flops * share for part, flops in self._flops(spec, prepared).items()},
         )
 
     def close(self) -> None:

@@ -5,12 +5,13 @@ Unlike there, every camera goes on from its own last frames, whatever the first 
 that the HD maps don't fill is padded and cut instead of refused.
 """
 
-from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
-from airshower.actors.clip_chunks import ChunkTexts, OnStep, Timer
+from airshower.actors.checkpoints import Checkpoints, MadeChunk
+from airshower.actors.clip_chunks import ChunkTexts, MadeClip, OnStep, Timer, begun, last_frames
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.cameras import camera_ids
 from airshower.configs.messages import PreparedViews
@@ -35,26 +36,34 @@ def make_views(
     spec: MultiviewSpec,
     prepared: PreparedViews,
     texts: ChunkTexts,
+    checkpoints: Checkpoints,
     time: Timer,
     on_step: OnStep,
-) -> tuple[np.ndarray, int]:
-    """Frames (V, F, H, W, 3) of a resolved row and its count of chunks."""
+) -> MadeClip:
+    """The clip of a resolved row, cameras first; raises what `checkpoints` raise."""
     settings = spec.sampling()
     overlap, whole = spec.chunk_overlap or 0, preset.whole_chunks
     chunks = plan_view_chunks(prepared.frames, settings.chunk_frames, overlap, spec.seed, whole=whole)
     clip = _Clip(spec, prepared, texts, padded_length(chunks))
-    made = frames = np.zeros((len(prepared.cameras), 0, prepared.height, prepared.width, 3), np.uint8)
-    for number, chunk in enumerate(chunks):
+    with time("load_s"):
+        made = begun(checkpoints, len(chunks), on_step)
+    resumed = len(made)
+    for number, chunk in islice(enumerate(chunks), resumed, None):
         with time("encode_s"):
-            conditions = model.encode(clip.chunk(chunk, made))
+            given = list(made[-1].passed_on) if made else clip.first
+            conditions = model.encode(clip.chunk(chunk, given))
         with time("denoise_s"):
             sampling = SamplerSettings.of(preset, settings, chunk.seed)
             told = partial(on_step, number, len(chunks))
             latents = model.denoise(conditions, sampling, on_step=told)
         with time("decode_s"):
-            shown, made = model.decode(latents, len(prepared.cameras), cut=spec.exact_reference)
-            frames = np.concatenate((frames, shown[:, chunk.overlap :]), axis=1)
-    return frames[:, : prepared.frames], len(chunks)
+            shown, cut = model.decode(latents, len(prepared.cameras), cut=spec.exact_reference)
+            passed_on = np.stack([last_frames(camera, overlap) for camera in cut])
+            made.append(MadeChunk(frames=shown[:, chunk.overlap :], passed_on=passed_on))
+        if number + 1 < len(chunks):
+            checkpoints.save(number, made[-1])
+    frames = np.concatenate([one.frames for one in made], axis=1)
+    return MadeClip(frames=frames[:, : prepared.frames], chunks=len(chunks), resumed_chunks=resumed)
 
 
 class _Clip:
@@ -66,10 +75,10 @@ class _Clip:
         self._maps_VFHW3 = np.stack(maps) if maps else None
         counts = spec.given_frames()
         inputs = {name: unpack_frames(packed) for name, packed in prepared.inputs.items()}
-        self._first = [inputs[name][: counts[name]] if counts[name] else _none(prepared) for name in prepared.cameras]
+        self.first = [inputs[name][: counts[name]] if counts[name] else _none(prepared) for name in prepared.cameras]
 
-    def chunk(self, chunk: Chunk, made_VFHW3: np.ndarray) -> ViewsInputs:
-        """What one chunk is made from; `made` is the chunk before it."""
+    def chunk(self, chunk: Chunk, given: list[np.ndarray]) -> ViewsInputs:
+        """What one chunk is made from, and the frames that each camera starts with."""
         prepared, window = self._prepared, slice(chunk.start, chunk.start + chunk.length)
         return ViewsInputs(
             cameras=camera_ids(prepared.cameras),
@@ -77,7 +86,7 @@ class _Clip:
             height=prepared.height,
             width=prepared.width,
             fps=prepared.fps,
-            given=self._first if chunk.start == 0 else list(_last(made_VFHW3, chunk.overlap)),
+            given=given,
             control_VFHW3=None if self._maps_VFHW3 is None else self._maps_VFHW3[:, window],
             control_weight=self._spec.control_weight,
             text_MC=self._texts.text_MC,
@@ -87,8 +96,3 @@ class _Clip:
 
 def _none(prepared: PreparedViews) -> np.ndarray:
     return np.zeros((0, prepared.height, prepared.width, 3), np.uint8)
-
-
-def _last(made_VFHW3: np.ndarray, frames: int) -> Iterator[np.ndarray]:
-    """The last frames of every camera."""
-    return (camera_FHW3[len(camera_FHW3) - frames :] for camera_FHW3 in made_VFHW3)

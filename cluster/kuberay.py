@@ -130,6 +130,7 @@ def _container(config: ClusterConfig, node: HeadNode | WorkerGroup) -> Manifest:
 def _environment(config: ClusterConfig) -> dict[str, str]:
     return {
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(config.drain_s),
+        "RAY_JOB_STOP_WAIT_TIME_S": str(config.drain_s),  # from SIGTERM to SIGKILL, which is 3 s otherwise
         "XDG_CACHE_HOME": _CACHE,
         **config.environment,
     }

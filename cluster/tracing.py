@@ -114,7 +114,8 @@ def _work(before: Row, after: Row) -> Attributes:
 
 def _clip_work(clip: GeneratedClip) -> Attributes:
     flops = {"flops": sum(clip.flops.values())} if clip.flops else {}
-    return {"chunks": clip.chunks, **_gpu(clip), **flops}
+    resumed = {"resumed_chunks": clip.resumed_chunks} if clip.resumed_chunks else {}
+    return {"chunks": clip.chunks, **resumed, **_gpu(clip), **flops}
 
 
 def _gpu(clip: GeneratedClip) -> Attributes:
@@ -122,11 +123,12 @@ def _gpu(clip: GeneratedClip) -> Attributes:
 
 
 def _part_spans(stage: Span, clip: GeneratedClip) -> Iterator[Span]:
-    """A span for every part of generating; those of one name are numbered from 0, as the chunks are."""
-    seen: Counter[str] = Counter()
+    """A span for every part of generating; those of one name are numbered as the chunks are."""
+    seen: Counter[str] = Counter({part: clip.resumed_chunks for part in clip.seconds if part != "load_s"})
+    made_here = clip.chunks - clip.resumed_chunks
     for time_of in clip.parts:
         # the chunks are alike, up to the frames that they start with
-        flops = {"flops": clip.flops[time_of.part] / clip.chunks} if time_of.part in clip.flops else {}
+        flops = {"flops": clip.flops[time_of.part] / made_here} if time_of.part in clip.flops else {}
         yield Span(
             name=time_of.part.removesuffix("_s"),
             trace_id=stage.trace_id,

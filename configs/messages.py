@@ -113,6 +113,7 @@ class GeneratedClip:
     model: dict[str, Any]  # name, family, weights identity
     chunks: int
     seconds: dict[str, float]  # load_s, encode_s, denoise_s, decode_s
+    resumed_chunks: int = 0  # of `chunks`, made by another process before; times and arithmetic are of the others
     peak_gpu_gib: float | None = None  # most memory that tensors held at a time; None on a CPU
     gpu: str | None = None  # its type; None on a CPU
     gpus: int = 0  # that made it together

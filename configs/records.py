@@ -4,6 +4,8 @@ Readers trust these records alone: a file that no commit names is not part of a 
 another version's records are refused where the ledger is opened, not here.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 LEDGER_FORMAT = 1
@@ -35,6 +37,7 @@ class Commit(_Record):
     height: int
     width: int
     chunks: int
+    resumed_chunks: int = 0  # of these, made by earlier attempts; times and arithmetic are of the others
     seconds: dict[str, float]  # by stage
     node: str  # name of the machine that wrote it
     gpu: str | None = None  # type of that which generated it, as in airshower.configs.gpus; None: a CPU
@@ -56,6 +59,22 @@ class Failure(_Record):
     stage: str
     type: str
     message: str
+
+
+class SavedArray(_Record):
+    """Frames in a file of a chunk, uint8, losslessly packed."""
+
+    shape: tuple[int, ...]
+    coding: Literal["color", "gray", "none"]
+    size_bytes: int
+
+
+class SavedChunk(_Record):
+    """One chunk of a clip that is not made yet; its arrays follow in the file."""
+
+    before: str  # SHA-256 of the chunk before; "" for the first
+    frames: SavedArray
+    passed_on: SavedArray
 
 
 class RunRecord(_Record):

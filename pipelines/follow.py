@@ -94,7 +94,11 @@ class _Following:
         if self._asked_to_end.is_set() and not self._drained:
             self._drained = True
             self._dispatch.drain()
-            self._run.tell(Warned(message="asked to end: rows under way are finished, the others are left"))
+            self._run.tell(
+                Warned(
+                    message="asked to end: clips under way are finished, long ones stop after a chunk, others are left"
+                )
+            )
         if now_s - self._looked_s >= _LEAVING_INTERVAL_S:
             self._looked_s, self._leaving = now_s, leaving_nodes()
         if now_s - self._exchanged_s >= _EXCHANGE_INTERVAL_S:

@@ -5,7 +5,8 @@
 
 The dispatcher hands rows out as replicas need them, so the first clip is written while later rows still wait, and what
 is under way doesn't grow with the number of rows. Assumes that rows are read and validated. The ledger in the run
-folder knows what is made: running rows again makes only what is missing. SIGTERM lets rows under way end.
+folder knows what is made: running rows again makes only what is missing. SIGTERM lets rows under way
+end; those of several chunks stop between two of them, and the next run goes on there.
 Ray is imported once the session has set its environment, which also keeps the import of this module cheap.
 """
 

@@ -1,6 +1,7 @@
 """The stage that makes clips: a replica's process generates a row, encodes its videos and commits them.
 
-The frames of a clip never leave the process. Several rows are in it at a time, each in a thread: one has the device,
+The frames of a clip never leave the process, but for the chunks of a long one, which are kept until it is made, so that
+another process can go on. Several rows are in it at a time, each in a thread: one has the device,
 others are unpacked before it or encoded and written after it, so the device doesn't wait for either. A row that a
 process died with before is alone in its next one.
 """
@@ -12,11 +13,14 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from airshower.actors.checkpoints import Checkpoints
 from airshower.cluster.packing import with_held_frames
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
 from airshower.pipelines.dispatch.parcels import packed, unpacked
+from airshower.pipelines.kept_chunks import KeptChunks
+from airshower.pipelines.ledger.saved_chunks import SavedChunks
 from airshower.pipelines.loading import load_patiently
 from airshower.pipelines.manifest import ManifestEntry, entry_of
 from airshower.pipelines.stages import isolated, spec_of, tell_finished
@@ -35,6 +39,7 @@ class ReplicaLike(Protocol):
         text: TextEmbedding,
         negative_text: TextEmbedding,
         on_progress: Callable[[float], None] | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> GeneratedClip: ...
 
 
@@ -43,6 +48,9 @@ class Writer(Protocol):
 
     def made(self, row: Row) -> ManifestEntry | None:
         """The row's entry, where it is made already."""
+
+    def saved_chunks(self, row: Row) -> SavedChunks:
+        """What was made of a clip of several chunks."""
 
     def write(self, row: Row) -> Row:
         """Makes a generated row last; adds its `outputs`."""
@@ -54,7 +62,7 @@ class MakeStage:
     def __init__(self, load: Callable[[], ReplicaLike], writer: Writer, dispatch: Dispatch) -> None:
         self._replica = load_patiently("replica", load, dispatch)
         self._writer, self._dispatch = writer, dispatch
-        self._turns = Turns()
+        self._turns, self._kept = Turns(), KeptChunks(dispatch)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         rows = unpacked(table)
@@ -76,14 +84,18 @@ class MakeStage:
     def _made(self, row: Row, standing: Standing, heard: Dispatch, deaths: int) -> ManifestEntry:
         if row.error is None and row.prepared is not None:
             row = replace(row, prepared=with_held_frames(row.prepared))
+        kept = self._kept.of(row.name, self._writer.saved_chunks(row))
+        generate = partial(self._generate, heard=heard, kept=kept)
         with self._turns.device:
-            row = isolated("generate", row, partial(self._generate, heard=heard), self._dispatch, standing, deaths)
+            row = isolated("generate", row, generate, self._dispatch, standing, deaths)
         tell_finished("generate", row, heard)
         row = isolated("write", row, self._writer.write, self._dispatch, standing, 0)
         tell_finished("write", row, heard)
+        if row.error is None:
+            kept.forget()
         return entry_of(row)
 
-    def _generate(self, row: Row, heard: Dispatch) -> Row:
+    def _generate(self, row: Row, heard: Dispatch, kept: Checkpoints) -> Row:
         if row.prepared is None or row.text is None or row.negative_text is None:
             raise ValueError(f"row {row.name}: reached generate without inputs and text: this is a bug in the graph")
         generated = self._replica.generate(
@@ -92,5 +104,6 @@ class MakeStage:
             row.text,
             row.negative_text,
             on_progress=heard.progress_of(row.index, row.name),
+            checkpoints=kept,
         )
         return replace(row, generated=generated, text=None, negative_text=None)

@@ -44,7 +44,7 @@ class WorkerLostError(RuntimeError):
 
 
 class PostponedError(RuntimeError):
-    """A row was not begun: its node is about to leave, or the run is about to end."""
+    """A row was not begun, or stopped between two chunks: its node is about to leave, or the run is about to end."""
 
 
 class TextEncoderLike(Protocol):

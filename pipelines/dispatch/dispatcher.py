@@ -71,6 +71,10 @@ class Dispatcher:
         self._wake()
         return Heard(instance=self._instance, room=self._queue.room, events=events)
 
+    async def asked_to_stop(self, node: str) -> bool:
+        """A worker's: whether what it does is to go on elsewhere, on another node or in another run."""
+        return node in self._leaving or self._queue.draining
+
     async def drain(self) -> None:
         self._queue.drain()
         self._wake()
@@ -89,7 +93,7 @@ class Dispatcher:
 
     async def begin(self, indices: Sequence[int], stage: str, at: Begun) -> Standing:
         """A worker's: that it begins rows."""
-        if at.node in self._leaving or self._queue.draining:
+        if await self.asked_to_stop(at.node):
             return Standing(deaths={}, elsewhere=True)
         return Standing(deaths=self._queue.begin(indices, stage, at, _lost_nodes), elsewhere=False)
 
@@ -121,7 +125,7 @@ class Dispatch:
         return self._ask(self._dispatcher.exchange.remote(rows, ended, close=close, leaving=leaving), otherwise=None)
 
     def drain(self) -> None:
-        """Lets what is under way end, and nothing begin."""
+        """Lets what is under way end, at the latest between two chunks, and nothing begin."""
         if self._dispatcher is not None:
             self._ask(self._dispatcher.drain.remote(), otherwise=None)
 
@@ -145,6 +149,15 @@ class Dispatch:
 
         at = Begun(node=ray.get_runtime_context().get_node_id(), alone=alone)
         return self._ask(self._dispatcher.begin.remote(indices, stage, at), otherwise=unknown)
+
+    def asked_to_stop(self) -> bool:
+        """Whether this process's node is about to leave or the run to end; not, when the dispatcher doesn't answer."""
+        if self._dispatcher is None:
+            return False
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        return self._ask(self._dispatcher.asked_to_stop.remote(node), otherwise=False)
 
     def report(self, *events: LiveEvent) -> None:
         """Tells the driver, without waiting."""

@@ -20,6 +20,7 @@ from airshower.configs.messages import Row
 from airshower.configs.records import Commit, OutputFile
 from airshower.pipelines.ledger.ledger import DATA, Ledger
 from airshower.pipelines.ledger.missing import made_entry
+from airshower.pipelines.ledger.saved_chunks import SavedChunks
 from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.write import write_row
 
@@ -35,6 +36,10 @@ class Committer:
         """The row's entry where the ledger has it, whoever made it."""
         commit = self.ledger.commit_of(row.key)
         return None if commit is None else made_entry(row, commit)
+
+    def saved_chunks(self, row: Row) -> SavedChunks:
+        """What was made of a clip of several chunks, for one attempt at the row."""
+        return SavedChunks(self.ledger.store, row.key)
 
     def write(self, row: Row) -> Row:
         """Writes the row's files and commits them; adds `outputs`, the paths of those that count, from the run folder.
@@ -102,6 +107,7 @@ def _commit(row: Row, run: str, nonce: str, folder: str, files: dict[str, Output
         height=row.prepared.height,
         width=row.prepared.width,
         chunks=row.generated.chunks,
+        resumed_chunks=row.generated.resumed_chunks,
         seconds={key: round(value, 4) for key, value in {**row.seconds, **row.generated.seconds}.items()},
         node=socket.gethostname(),
         gpu=row.generated.gpu,

@@ -5,11 +5,12 @@
     ledger/failed/<kk>/<key>.<n>.json     one per failed attempt
     ledger/epochs/<n>                     one per fresh start
     ledger/runs/<run>.json                one per run of a command
+    ledger/chunks/<key>/<n>               chunk n of a clip of several that is under way, or was when it was stopped
     data/NAME-<nonce>/...                 the files of one attempt at a row; only a commit makes them count
 
 <kk> are the first two digits of the key: 256 folders, which object storage lists side by side. Exactly once follows
 from two things alone: the key is a function of the row, and of all who create one name one wins. No decision reads a
-clock.
+clock. Chunks lie in no such folders, since there are few: those of a row are removed when it is committed.
 """
 
 import json
@@ -25,7 +26,7 @@ from pydantic import ValidationError
 from airshower.cluster.store import Store
 from airshower.configs.records import LEDGER_FORMAT, Commit, Failure, RunRecord
 
-DATA = "data"
+DATA, CHUNKS = "data", "ledger/chunks"
 _HEAD = "ledger/ledger.json"
 _COMMITS, _FAILED, _EPOCHS, _RUNS = "ledger/commits", "ledger/failed", "ledger/epochs", "ledger/runs"
 _PREFIXES = tuple(f"{number:02x}" for number in range(256))
@@ -148,6 +149,11 @@ class Ledger:
         with ThreadPoolExecutor(_READERS) as pool:
             for names in pool.map(lambda prefix: list(self.store.names(f"{folder}/{prefix}")), _PREFIXES):
                 yield from names
+
+
+def chunks_folder(key: str) -> str:
+    """Where the chunks of a row are while it isn't made."""
+    return f"{CHUNKS}/{key}"
 
 
 def salt(epoch: int) -> str:

@@ -17,7 +17,7 @@ def learn_from(
     count = 0
     for commit in commits:
         kind = kinds.get(commit.key)
-        if kind is not None:
+        if kind is not None and not commit.resumed_chunks:  # whose times are of the other chunks alone
             times.learn(kind, _gpu(commit, there), commit.seconds)
             count += 1
     return count

@@ -166,8 +166,8 @@ def generate(
 
     The run folder gets NAME.mp4 (NAME.jpg for a clip of one frame), its input and controls and NAME.json per row, and
     manifest.parquet and index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows
-    failed, with 2 if the call was wrong, with 75 if SIGTERM asked it to end: rows under way are finished then, and the
-    same command makes the others.
+    failed, with 2 if the call was wrong, with 75 if SIGTERM asked it to end: rows under way are finished then, long
+    ones to the end of a chunk, and the same command goes on there.
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)

@@ -105,16 +105,19 @@ def clean(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed")] = False,
 ) -> None:
-    """Remove files that no commit names: those of attempts that were cut short. No run may be at work in the folder."""
-    from airshower.pipelines.ledger.cleaning import orphans
+    """Remove what nobody needs: files of attempts that were cut short, and kept chunks of clips that are made.
+
+    No run may be at work in the folder. Chunks of clips that are not made stay, so that the next run goes on from them.
+    """
+    from airshower.pipelines.ledger.cleaning import needless_chunks, orphans
 
     ledger = required_ledger(run)
-    found = orphans(ledger)
-    for folder in found:
+    found, needless = orphans(ledger), needless_chunks(ledger)
+    for folder in (*found, *needless):
         if not dry_run:
             ledger.store.delete_folder(folder)
         print(f"{'would remove' if dry_run else 'removed'} {ledger.store.url(folder)}")
-    print(f"{len(found)} folders of attempts without a commit")
+    print(f"{len(found)} folders of attempts without a commit, {len(needless)} of chunks of clips that are made")
 
 
 def _existing(run: str) -> "Ledger | None":

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -41,6 +42,9 @@ from airshower.pipelines.manifest import MANIFEST_NAME
 from airshower.pipelines.media import write_video
 from tests.cluster.faulty_proxy import DROPPED, Fault, FaultyProxy, faulty_proxy
 from tests.cluster.s3_server import ENVIRONMENT, moto_server
+
+if TYPE_CHECKING:
+    from ray._private.node import Node
 
 FRAMES, HEIGHT, WIDTH, FPS = 5, 144, 256, 10
 NODES = 3
@@ -270,8 +274,12 @@ class Nodes:
         self.address: str = self._cluster.address
         self._others = [self._add() for _ in range(NODES - 1)]
 
-    def _add(self) -> object:
+    def _add(self) -> "Node":
         return self._cluster.add_node(num_cpus=_NODE_CPUS, object_store_memory=150 * 2**20)
+
+    def joined(self) -> list[tuple[str, int]]:
+        """Ids of all nodes but the head, and the processes of their raylets."""
+        return [(node.node_id, node.all_processes["raylet"][0].process.pid) for node in self._others]
 
     def replace_one(self, chance: random.Random) -> None:
         """Kills a node as a whole; another one comes in its place."""

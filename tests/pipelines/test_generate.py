@@ -84,7 +84,7 @@ class FaultyReplica:
 
     folder: Path
 
-    def generate(self, spec, prepared, text, negative_text, on_progress=None) -> GeneratedClip:
+    def generate(self, spec, prepared, text, negative_text, on_progress=None, checkpoints=None) -> GeneratedClip:
         first_time = self.remember(spec.name)
         if spec.name.startswith("poison") or (spec.name.startswith("killer") and first_time):
             os.kill(os.getpid(), signal.SIGKILL)

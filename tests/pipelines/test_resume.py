@@ -36,7 +36,7 @@ SETTINGS = GenerateSettings(source=ModelSource(preset=tiny_transfer()), replicas
 class Replica:
     """Inverts its input, unless the input's first byte says that it can't be done."""
 
-    def generate(self, spec, prepared, text, negative_text, on_progress=None) -> GeneratedClip:
+    def generate(self, spec, prepared, text, negative_text, on_progress=None, checkpoints=None) -> GeneratedClip:
         if Path(spec.video_path).read_text().startswith("bad"):
             raise RuntimeError("can't make that")
         frames = pack_frames(255 - unpack_frames(prepared.controls["edge"]))

@@ -161,6 +161,9 @@ def test_what_leaves_the_last_stage_is_an_entry_without_frames(row):
         def made(self, row):
             pytest.fail("was looked for")
 
+        def saved_chunks(self, row):
+            return None
+
         def write(self, row):
             pytest.fail("was written")
 

@@ -39,7 +39,7 @@ class Replica:
 
     folder: Path
 
-    def generate(self, spec, prepared, text, negative_text, on_progress=None) -> GeneratedClip:
+    def generate(self, spec, prepared, text, negative_text, on_progress=None, checkpoints=None) -> GeneratedClip:
         if spec.name == "killer" and not (self.folder / "killed").exists():
             (self.folder / "killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -8,7 +8,7 @@ import pytest
 
 from airshower.cluster.store import open_store
 from airshower.configs.records import Commit, Failure, OutputFile, RunRecord
-from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.ledger import Ledger, chunks_folder
 
 
 @pytest.fixture
@@ -33,6 +33,8 @@ def run(tmp_path) -> Path:
     for attempt in (1, 1):
         ledger.fail(failure("bb" * 32, attempt))
     ledger.fail(failure("aa" * 32, 1))
+    for key in ("aa" * 32, "cc" * 32):  # the first is made
+        ledger.store.write(f"{chunks_folder(key)}/0", b"chunk")
     (tmp_path / "run" / "data" / "c-2").mkdir()
     (tmp_path / "run" / "data" / "c-2" / "c.mp4").write_bytes(b"cut sho")
     return tmp_path / "run"
@@ -85,7 +87,11 @@ def test_a_file_that_is_not_as_it_was_committed_is_found(run, call):
 def test_cleaning_removes_what_no_commit_names(run, call):
     assert "would remove" in call("runs", "clean", str(run), "--dry-run")[1]
     assert (run / "data" / "c-2").exists()
-    call("runs", "clean", str(run))
+    assert (
+        "1 folders of attempts without a commit, 1 of chunks of clips that are made"
+        in call("runs", "clean", str(run))[1]
+    )
+    assert [path.name for path in (run / "ledger" / "chunks").iterdir()] == ["cc" * 32]
     assert not (run / "data" / "c-2").exists()
     assert (run / "data" / "a-1" / "a.mp4").exists()
 
