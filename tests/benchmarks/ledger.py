@@ -1,28 +1,38 @@
-"""The ledger alone at many rows, on a local disk: commits per second, and what a rerun that finds them all costs.
+"""What a driver does with very many rows beside having them made: reading, keys, plan, commits, listing, resuming.
 
 python tests/benchmarks/ledger.py [--rows 100000] [--folder DIR]
 
-Keys are computed from rows that share one input, as those of a manifest mostly do.
+From a JSONL file of rows that share one input, as those of a manifest mostly do, on a local disk. No clip is made:
+commits are written as workers write them. Memory is what the process takes at each point beside what it takes at first.
 """
 
 import argparse
+import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
+from airshower.actors.model_costs import ModelCosts
+from airshower.cluster.inventory import Inventory, Node
 from airshower.cluster.store import open_store
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.records import Commit, OutputFile
-from airshower.configs.row_formats import spec_of
 from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.missing import remaining
+from airshower.pipelines.manifest import Manifest
+from airshower.pipelines.media import write_video
+from airshower.pipelines.planning.kinds import kinds_of
+from airshower.pipelines.planning.run_plan import plan_run
+from airshower.pipelines.planning.service_times import ServiceTimes
+from airshower.pipelines.rows import read_rows
 
 WRITERS = 8
 
@@ -37,28 +47,58 @@ def main() -> None:
 
 
 def measure(folder: Path, count: int) -> None:
-    (folder / "in.mp4").write_bytes(b"input")
-    with timed("make rows", count):
-        rows = list(many_rows(folder / "in.mp4", count))
-    with timed("keys", count):
-        rows = with_keys(rows, ModelSource(preset=tiny_transfer()), salt="")
+    write_video(folder / "in.mp4", np.zeros((5, 16, 16, 3), np.uint8), 10)
+    lines = ({"prompt": "rain", "video_path": "in.mp4", "edge": {}, "seed": index} for index in range(count))
+    manifest = folder / "rows.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    source = ModelSource(preset=tiny_transfer())
+    costs = ModelCosts(source.preset)  # loads torch
+    clock = Clock(count)
+    rows = read_rows([str(manifest)], overrides={}, preset=None)
+    clock.tell("rows read and checked")
+    rows = with_keys(rows, source, salt="")
+    clock.tell("keys")
     ledger = Ledger(open_store(folder / "run"))
     ledger.require()
-    with timed("commits", count), ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(lambda row: ledger.commit(commit_of(row)), rows))
-    with timed("list", count):
-        assert len(ledger.committed()) == count
-    with timed("look up all rows of a rerun, and read their commits", count):
-        left = remaining(rows, ledger, retry_failed=False)
-    assert (len(left.made), left.missing) == (count, ())
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    left = remaining(rows, ledger, retry_failed=False)
+    clock.tell("looked up in an empty ledger")
+    kinds = kinds_of(left.missing, source.preset)
+    node = Node(name="here", cpus=2, memory_gib=8)
+    planned = plan_run(left.missing, kinds, Inventory(nodes=(node,)), ServiceTimes(costs))
+    assert len(planned.rows) == count
+    clock.tell("planned")
+    with ThreadPoolExecutor(WRITERS) as pool:
+        rest = iter(rows)
+        while batch := list(islice(rest, 1000)):
+            list(pool.map(lambda row: ledger.commit(commit_of(row)), batch))
+    clock.tell("commits written")
+    assert len(ledger.committed()) == count
+    clock.tell("commits listed")
+    for said in ("made rows resumed from their records", "made rows resumed from the last manifest"):
+        table = Manifest(ledger.store)
+        for entry in remaining(rows, ledger, retry_failed=False).made_entries():
+            table.add(entry)
+        assert len(table) == count
+        clock.tell(said)
+        table.write()
+        clock.tell("manifest written")
 
 
-def many_rows(video: Path, count: int) -> Iterator[Row]:
-    spec = spec_of({"name": "a", "prompt": "rain", "video_path": str(video), "edge": {}}).resolved(tiny_transfer())
-    for index in range(count):
-        seeded = spec.model_copy(update={"seed": index, "name": f"row{index}"})
-        yield Row(index=index, name=f"row{index}", source="rows", spec=seeded, model="tiny-transfer", prompt="rain")
+class Clock:
+    """Prints what has passed since the last time, and the memory in use."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows, self._first_bytes, self._last_s = rows, self._bytes(), time.perf_counter()
+
+    def tell(self, what: str) -> None:
+        seconds = time.perf_counter() - self._last_s
+        per_row = (self._bytes() - self._first_bytes) / self._rows
+        print(f"{what}: {seconds:.1f} s, {self._rows / seconds:.0f} rows/s; {per_row:.0f} bytes a row", flush=True)
+        self._last_s = time.perf_counter()
+
+    @staticmethod
+    def _bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def commit_of(row: Row) -> Commit:
@@ -80,14 +120,6 @@ def commit_of(row: Row) -> Commit:
         seconds={"prepare": 1.5, "text": 0.1, "generate": 290.0, "denoise_s": 280.0},
         node="here",
     )
-
-
-@contextmanager
-def timed(what: str, rows: int) -> Iterator[None]:
-    begun_s = time.perf_counter()
-    yield
-    seconds = time.perf_counter() - begun_s
-    print(f"{what}: {seconds:.1f} s for {rows} rows, {rows / seconds:.0f} per second", flush=True)
 
 
 if __name__ == "__main__":
