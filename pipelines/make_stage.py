@@ -1,9 +1,9 @@
 """The stage that makes clips: a replica's process generates a row, encodes its videos and commits them.
 
 The frames of a clip never leave the process, but for the chunks of a long one, which are kept until it is made, so that
-another process can go on. Several rows are in it at a time, each in a thread: one has the device,
-others are unpacked before it or encoded and written after it, so the device doesn't wait for either. A row that a
-process died with before is alone in its next one.
+another process can go on. Several rows are in it at a time, each in a thread: one has the device, others are unpacked
+before it or encoded and written after it, so the device doesn't wait for either. A row that a process died with before
+is alone in its next one.
 """
 
 from collections.abc import Callable
