@@ -1,35 +1,33 @@
 """The first rank's side of a gang: it starts the other ranks, tells them what to do, and ends with them.
 
-The ranks are processes of this machine, one per GPU that this process has. None outlives another: members are killed
-with this process, and this process ends when a member does, so that Ray frees all GPUs at once, starts the replica
-again and retries the row. Members wait for orders on a pipe, never in a collective, which would time out.
+On this machine the ranks are processes below this one, one per GPU that it has; those of other nodes are below actors
+of this one (`gang_host`). None outlives another: members are killed with this process, and this process ends when a
+member does, so that Ray frees all GPUs at once, starts the replica again and retries the row.
 
-Assumes that it is made in the thread that stays for the process's life (of an actor: its constructor), because the
-kernel ties a member's life to it.
+Assumes what `gang_members` does of threads, and for several nodes that this process is an actor.
 """
 
 import logging
 import os
-import socket
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Protocol
 
 import torch
+from torch.distributed import Store
 
-from airshower.actors.gang_orders import Denoise, Load, Membership, received, sent
+from airshower.actors.gang_members import GangError, LocalMembers
+from airshower.actors.gang_orders import Denoise, Load, Membership, packed
 from airshower.configs.gang_layout import GangLayout
 from airshower.configs.model_source import ModelSource
 from airshower.models.denoise import SamplerSettings
-from airshower.models.mesh_groups import join_gang, leave_gang
+from airshower.models.mesh_groups import join_gang, leave_gang, opened_rendezvous
 from airshower.models.sampling import ChunkConditions, GuidedRegion
 from airshower.models.tensors import moved
 
+_PLACES_S = 60.0  # until somebody is told that there are none yet
 _START_S = 300.0  # a member imports PyTorch, on a busy machine and from a slow disk
 _COLLECTIVE_S = 600.0
 _STOP_S = 30.0  # after an error, ranks that agree on it are done within a step
@@ -38,51 +36,80 @@ _CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
 
 
-class GangError(RuntimeError):
-    """A gang can't be formed; the message says what is missing."""
+class Members(Protocol):
+    """The ranks of this machine, or those of all others."""
+
+    def wait_until_here(self, timeout_s: float) -> None: ...
+
+    def watch(self, on_end: Callable[[str], None]) -> None: ...
+
+    def tell(self, order: bytes) -> None: ...
+
+    def finished(self, timeout_s: float | None) -> bool: ...
+
+    def close(self) -> None: ...
 
 
 class Gang:
     """All ranks of a replica."""
 
     def __init__(self, source: ModelSource, layout: GangLayout, device: torch.device, *, threads: int = 1) -> None:
-        """Raises GangError where the GPUs or a member are missing."""
-        if device.type == "cuda" and torch.cuda.device_count() < layout.ranks:
-            raise GangError(f"a gang of {layout.ranks} GPUs, and this process has {torch.cuda.device_count()}")
-        self._folder = tempfile.TemporaryDirectory(prefix="airshower-gang-")
-        rendezvous = (Path(self._folder.name) / "rendezvous").as_uri()
+        """Raises GangError where the GPUs or a member are missing, NoPlacesError where there is no room elsewhere."""
+        if device.type == "cuda" and torch.cuda.device_count() < layout.node_ranks:
+            raise GangError(f"a gang of {layout.node_ranks} GPUs, and this process has {torch.cuda.device_count()}")
         self._closing = False
-        self._members = [_Member() for _ in range(1, layout.ranks)]
-        for rank, member in enumerate(self._members, start=1):
-            membership = Membership(
-                source=source,
-                layout=layout,
-                rank=rank,
-                rendezvous=rendezvous,
-                device=f"cuda:{rank}" if device.type == "cuda" else "cpu",
-                threads=threads,
-                timeout_s=_COLLECTIVE_S,
+        self._members: list[Members] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="airshower-gang-")
+        address, meeting = self._rendezvous(layout)
+
+        def membership(rank: int) -> bytes:
+            return packed(
+                Membership(
+                    source=source,
+                    layout=layout,
+                    rank=rank,
+                    rendezvous=address,
+                    device=f"cuda:{rank % layout.node_ranks}" if device.type == "cuda" else "cpu",
+                    threads=threads,
+                    timeout_s=_COLLECTIVE_S,
+                )
             )
-            sent(member.pipe, membership)
-        for member in self._members:
-            member.wait_for("here", _START_S)
-        for rank, member in enumerate(self._members, start=1):
-            threading.Thread(target=self._watch, args=(rank, member), name=f"gang-{rank}", daemon=True).start()
-        self.mesh = join_gang(layout, 0, rendezvous, device, _COLLECTIVE_S)
+
+        try:
+            self._start([[membership(rank) for rank in ranks] for ranks in _by_node(layout)])
+            self.mesh = join_gang(layout, 0, meeting, device, _COLLECTIVE_S)
+        except BaseException:
+            self._end_members()
+            raise
+
+    def _rendezvous(self, layout: GangLayout) -> tuple[str, str | Store]:
+        """Where ranks meet: as members are told, and as this one is."""
+        if layout.nodes == 1:
+            file = (Path(self._folder.name) / "rendezvous").as_uri()
+            return file, file
+        from ray.util import get_node_ip_address
+
+        from airshower.cluster.network_interface import talk_where_ray_does
+
+        talk_where_ray_does()
+        return opened_rendezvous(get_node_ip_address(), _START_S)
+
+    def _start(self, memberships: list[list[bytes]]) -> None:
+        here, *elsewhere = memberships
+        if elsewhere:
+            from airshower.actors.gang_host import RemoteMembers  # imports Ray
+
+            self._members.append(RemoteMembers(elsewhere, _START_S, _PLACES_S))
+        self._members.append(LocalMembers(here))
+        for members in self._members:
+            members.wait_until_here(_START_S)
+        for members in self._members:
+            members.watch(self._end)
 
     def close(self) -> None:
         """Ends the members, and not this process."""
-        self._closing = True
-        for member in self._members:
-            member.pipe.close()
-        for member in self._members:
-            member.process.wait()
+        self._end_members()
         leave_gang()
-
-    @property
-    def processes(self) -> list[int]:
-        """Of the members."""
-        return [member.process.pid for member in self._members]
 
     def load(self, network: str) -> None:
         """Lets all members load a network while this process does."""
@@ -109,52 +136,29 @@ class Gang:
             raise
 
     def _tell(self, order: Load | Denoise) -> None:
-        for member in self._members:
-            sent(member.pipe, order)
-            member.busy += 1
+        told = packed(order)
+        for members in self._members:
+            members.tell(told)
 
     def _collect(self, timeout_s: float) -> bool:
         """Waits for what members were told before; False where one doesn't answer."""
-        return all(member.finished(timeout_s) for member in self._members)
+        return all(members.finished(timeout_s) for members in self._members)
 
-    def _watch(self, rank: int, member: "_Member") -> None:
-        """Ends this process when the member ends."""
-        status = member.process.wait()
+    def _end_members(self) -> None:
+        self._closing = True
+        for members in self._members:
+            members.close()
+
+    def _end(self, why: str) -> None:
+        """Ends this process when a member ends."""
         if self._closing:
             return
-        _log.error("rank %d of the gang ended with status %d, and the replica with it", rank, status)
+        _log.error("%s, and the replica with it", why)
         os._exit(1)
 
 
-class _Member:
-    """One member's process and this end of its pipe."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "airshower.actors.gang_member", str(theirs.fileno()), str(os.getpid())]
-        # what this process can import, the member can: Ray adds folders of a job to sys.path alone
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # in our process group
-        theirs.close()
-        self.pipe = Connection(ours.detach())
-        self.busy = 0  # orders without an answer
-
-    def wait_for(self, word: str, timeout_s: float) -> None:
-        """Raises GangError unless the member says it in time."""
-        try:
-            said = received(self.pipe) if self.pipe.poll(timeout_s) else None
-        except (EOFError, ConnectionError):
-            status = self.process.wait()
-            raise GangError(f"a rank of the gang ended with status {status} while it was starting") from None
-        if said != word:
-            raise GangError(f"a rank of the gang has not started within {timeout_s:.0f} s")
-
-    def finished(self, timeout_s: float) -> bool:
-        """Whether the member has done all it was told."""
-        try:
-            while self.busy and self.pipe.poll(timeout_s):
-                received(self.pipe)
-                self.busy -= 1
-        except (EOFError, ConnectionError):
-            return False
-        return not self.busy
+def _by_node(layout: GangLayout) -> Iterator[range]:
+    """The ranks of each node, without the first of all."""
+    for node in range(layout.nodes):
+        first = node * layout.node_ranks
+        yield range(max(1, first), first + layout.node_ranks)

@@ -1,7 +1,7 @@
 """A rank of a gang that isn't the first: a process that denoises when it is told to, and ends with the first rank.
 
 It holds the network alone: encoding, decoding and everything else of a row stay with the first rank. Started by
-`airshower.actors.gang` as `python -m airshower.actors.gang_member FD`, where FD is its end of a pipe.
+`airshower.actors.gang_members` as `python -m airshower.actors.gang_member FD PARENT`, where FD is its end of a pipe.
 """
 
 import ctypes
@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 from multiprocessing.connection import Connection
-from typing import cast
 
 import torch
 
+from airshower.actors.gang_members import DONE, HERE
 from airshower.actors.gang_network import load_network
-from airshower.actors.gang_orders import Denoise, Load, Membership, received, sent
+from airshower.actors.gang_orders import Denoise, Load, Membership, unpacked
 from airshower.actors.local_parts import local_parts
 from airshower.models.denoise import denoise
 from airshower.models.dit.transformer import Transformer
@@ -58,15 +58,15 @@ def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     end_with(parent)
     pipe = Connection(descriptor)
-    membership = cast("Membership", received(pipe))
+    membership: Membership = unpacked(pipe.recv_bytes())
     torch.set_num_threads(membership.threads)
-    sent(pipe, "here")
+    pipe.send_bytes(HERE)
     device = torch.device(membership.device)
     mesh = join_gang(membership.layout, membership.rank, membership.rendezvous, device, membership.timeout_s)
     member = Member(membership, mesh)
     while True:
         try:
-            order = cast("Load | Denoise", received(pipe))
+            order: Load | Denoise = unpacked(pipe.recv_bytes())
         except (EOFError, ConnectionError):  # the first rank is gone, or wants no more
             return
         try:
@@ -74,7 +74,7 @@ def main() -> None:
                 member.follow(order)
         except (ValueError, StoppedByAnotherRankError):
             pass  # the first rank raises the same, or has raised: it is told there
-        sent(pipe, "done")
+        pipe.send_bytes(DONE)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What the ranks of a gang tell each other over their pipes.
+"""What the ranks of a gang tell each other, and how it is packed for pipes and for Ray.
 
-Pickled here and not by the pipe: PyTorch makes its tensors share memory there, which only relatives may.
+Pickled here and not by a pipe: PyTorch makes its tensors share memory there, which only relatives may.
 """
 
 import pickle
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from typing import Any
 
 from airshower.configs.gang_layout import GangLayout
 from airshower.configs.model_source import ModelSource
@@ -43,11 +43,11 @@ class Denoise:
     region: GuidedRegion | None
 
 
-def sent(pipe: Connection, what: object) -> None:
-    """Raises OSError where the other end is gone."""
-    pipe.send_bytes(pickle.dumps(what))
+def packed(told: Membership | Load | Denoise) -> bytes:
+    """To be unpacked by code that knows what comes."""
+    return pickle.dumps(told)
 
 
-def received(pipe: Connection) -> object:
-    """Waits; raises EOFError where the other end is gone."""
-    return pickle.loads(pipe.recv_bytes())
+def unpacked(told: bytes) -> Any:  # noqa: ANN401 -- whoever asks knows what was said
+    """As it was before `packed`."""
+    return pickle.loads(told)

@@ -18,6 +18,7 @@ from airshower.actors.replica import Replica
 from airshower.actors.row_texts import row_texts
 from airshower.actors.text_encoder import TextEncoder
 from airshower.cluster.packing import pack_frames, unpack_frames
+from airshower.configs.gang_layout import GangLayout
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 
@@ -37,16 +38,18 @@ class ServedReplica:
         source: ModelSource,
         annotate: Annotate,
         device: str,
+        layout: GangLayout,
         stall_timeout_s: float,
     ) -> None:
         """Loads what every row needs, raises what that raises; unhealthy after `stall_timeout_s` without progress.
 
-        The networks of the annotators wait for the first row that needs them.
+        The networks of the annotators wait for the first row that needs them. With a layout of several ranks the
+        process ends when one of them does, which Serve's health check notices.
         """
         self._stall_timeout_s = stall_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._text = self._thread.submit(TextEncoder, source, source.preset.text_device(device)).result()
-        self._replica = self._thread.submit(Replica, source, device).result()
+        self._replica = self._thread.submit(Replica, source, device, layout=layout).result()
         self._annotator = self._thread.submit(Annotator, source.annotator_folder, device).result()
         self._annotate = annotate
         self._busy_since_s: float | None = None  # last sign of life of the generation that runs now

@@ -1,7 +1,7 @@
 """What a cluster has, node by node: CPUs, memory, GPUs by type. Sizes nothing and places nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,39 @@ class Inventory:
         return dict(counts.most_common())
 
     def places(self, wanted: Gpu, gang: int) -> int:
-        """How many gangs of so many GPUs of a type there is room for, each on one node."""
-        return sum(node.gpus // gang for node in self.nodes if node.gpu == wanted)
+        """How many gangs of so many GPUs of a type there is room for."""
+        room = gang_room([node.gpus for node in self.nodes if node.gpu == wanted], gang)
+        return 0 if room is None else room.gangs
 
     def __str__(self) -> str:
         gpus = ", ".join(f"{count} x {gpu}" for gpu, count in self.gpus_by_type().items()) or "no GPU"
         count = len(self.nodes)
         return f"{count} node{'s' if count != 1 else ''}, {self.cpus:g} CPUs, {gpus}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GangRoom:
+    """How gangs of some size fit some nodes."""
+
+    gangs: int  # at a time
+    nodes: int  # of each; it has equally many ranks on all of them
+
+
+def gang_room(sizes: Sequence[int], gang: int, *, taken: int = 0) -> GangRoom | None:
+    """Gangs on nodes of so many GPUs (or CPUs), each on one node where some node is large enough, or else on the fewest
+    that it divides equally; None where there is room for none. `taken` are used by something else beside.
+
+    The parts of gangs on several nodes are alike, and so are the places for them: whichever places some gangs take, and
+    wherever what is taken lies, there is room for the others. Two parts may come to lie on one node.
+    """
+    if gang <= max(sizes, default=0):
+        gangs = sum(size // gang for size in sizes) - (taken > sum(size % gang for size in sizes))
+        return GangRoom(gangs=gangs, nodes=1) if gangs else None
+    for nodes in range(2, gang + 1):
+        places = sum(size // (gang // nodes) for size in sizes) - taken
+        if gang % nodes == 0 and places >= nodes:
+            return GangRoom(gangs=places // nodes, nodes=nodes)
+    return None
 
 
 def cluster_inventory() -> Inventory:

@@ -12,8 +12,9 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+
+from airshower.cluster.inventory import Inventory, cluster_inventory
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -35,15 +36,6 @@ _QUIET_ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """What Ray can schedule on: CPUs and GPUs of all nodes."""
-
-    cpus: float
-    gpus: float
-    node_gpus: float = 0  # of the node that has most
-
-
 class ClusterError(RuntimeError):
     """No Ray cluster: the message says which address and what to do."""
 
@@ -55,8 +47,8 @@ def ray_session(
     verbose: bool = False,
     stall_timeout_s: float = 6 * 3600,
     local_cpus: int | None = None,
-) -> Iterator[Cluster]:
-    """A Ray connection that ends with the block, unless the caller was connected already.
+) -> Iterator[Inventory]:
+    """A Ray connection, and what is there; it ends with the block, unless the caller was connected already.
 
     `address` None means RAY_ADDRESS (set inside `ray job submit`) or else a local cluster, with `local_cpus` CPUs
     (None: all). A dataset in which nothing moves for `stall_timeout_s` fails. Raises ClusterError.
@@ -69,9 +61,7 @@ def ray_session(
         _connect(address or os.environ.get("RAY_ADDRESS") or "local", verbose, local_cpus)
     try:
         _configure_data(verbose, stall_timeout_s)
-        resources = ray.cluster_resources()
-        node_gpus = max((node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
-        yield Cluster(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0), node_gpus=node_gpus)
+        yield cluster_inventory()
     finally:
         if owned:
             ray.shutdown()

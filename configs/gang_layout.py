@@ -8,12 +8,14 @@ from dataclasses import dataclass
 class GangLayout:
     """Some ranks share the tokens of every latent frame; two such groups make one half of guidance each.
 
-    Rank r is number r % token_ranks of its group; the first group has the evaluation with the prompt.
+    Rank r is number r % token_ranks of its group; the first group has the evaluation with the prompt. On several nodes,
+    each has equally many ranks, the first node the first of them.
     """
 
     token_ranks: int = 1
     guidance_groups: int = 1
     spreads_weights: bool = False  # every rank has one part of the weights, for networks that don't fit one GPU
+    nodes: int = 1
 
     def __post_init__(self) -> None:
         if self.token_ranks < 1 or self.guidance_groups not in (1, 2):
@@ -23,11 +25,18 @@ class GangLayout:
             )
         if self.spreads_weights and self.ranks == 1:
             raise ValueError("one rank has nobody to spread its weights over: leave that out, or use more ranks")
+        if self.nodes < 1 or self.ranks % self.nodes:
+            raise ValueError(f"{self.ranks} ranks on {self.nodes} nodes: each has equally many")
 
     @property
     def ranks(self) -> int:
         """Of the whole gang."""
         return self.token_ranks * self.guidance_groups
+
+    @property
+    def node_ranks(self) -> int:
+        """Of each node."""
+        return self.ranks // self.nodes
 
     def check(self, heads: int, *, guided: bool) -> None:
         """Raises ValueError where it doesn't suit a network of so many heads, or clips made with guidance or without.

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import ProcessGroup
+from torch.distributed import ProcessGroup, Store, TCPStore
 
 from airshower.configs.gang_layout import GangLayout
 from airshower.models.mesh import WHOLE_FRAMES, Tokens
@@ -107,21 +107,30 @@ def _exchange(parts: Sequence[Tensor], shapes: Sequence[Sequence[int]], group: P
     return [flat.view(*shape) for flat, shape in zip(received.split(sizes), shapes, strict=True)]
 
 
+def opened_rendezvous(host: str, timeout_s: float) -> tuple[str, Store]:
+    """Where ranks on other nodes can meet rank 0, which calls this: for them an address, for itself what is there."""
+    # Port 0: a free one, and nobody can take it before we do.
+    store = TCPStore(host, 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=timeout_s))
+    return f"tcp://{host}:{store.port}", store
+
+
 def join_gang(
-    layout: GangLayout, rank: int, rendezvous: str, device: torch.device, timeout_s: float = 600.0
+    layout: GangLayout, rank: int, rendezvous: str | Store, device: torch.device, timeout_s: float = 600.0
 ) -> ProcessMesh:
     """Meets the other ranks; returns once all of them have called it.
 
-    `rendezvous` is where: an `init_method` of torch.distributed, `file:///a/file/that/is/not/there/yet` or
-    `tcp://host:port` of rank 0. A process is in one gang at a time. A rank that doesn't come, or doesn't answer
-    later, is an error on the others after the timeout.
+    `rendezvous` is where: a URL of a file that is not there yet, or on several nodes what `opened_rendezvous` gives. A
+    process is in one gang at a time. A rank that doesn't come, or doesn't answer later, is an error on the others after
+    the timeout.
     """
     on_gpu, timeout = device.type == "cuda", timedelta(seconds=timeout_s)
+    meeting = _reached(rendezvous, timeout)
     if on_gpu:
         torch.cuda.set_device(device)  # where NCCL works
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-        init_method=rendezvous,
+        init_method=meeting if isinstance(meeting, str) else None,
+        store=None if isinstance(meeting, str) else meeting,
         rank=rank,
         world_size=layout.ranks,
         timeout=timeout,
@@ -132,6 +141,14 @@ def join_gang(
     pairs = [group([token_rank, size + token_rank]) for token_rank in range(size)] if len(groups) > 1 else None
     guidance = None if pairs is None else pairs[rank % size]
     return ProcessMesh(layout, device, everyone=group(), tokens=tokens[rank // size], guidance=guidance)
+
+
+def _reached(rendezvous: str | Store, timeout: timedelta) -> str | Store:
+    """As PyTorch takes it: from an address it would make a store with other keys than of one that it is given."""
+    if isinstance(rendezvous, str) and rendezvous.startswith("tcp:"):
+        host, _, port = rendezvous.removeprefix("tcp://").rpartition(":")
+        return TCPStore(host, int(port), timeout=timeout)
+    return rendezvous
 
 
 def leave_gang() -> None:

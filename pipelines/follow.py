@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL_S = 0.25
 _EXCHANGE_INTERVAL_S = 0.05
-_LEAVING_INTERVAL_S = 2.0
+_LOOK_INTERVAL_S = 2.0
 _COME_BACK_S = (5.0, 20.0, 60.0)  # after which a row is tried again that network or storage failed
 _POSTPONED_S = 1.0
 _MOST_UNWRITTEN = 6
@@ -42,14 +42,16 @@ def follow(
     dispatch: Dispatch,
     loaders: Mapping[str, int],
     asked_to_end: threading.Event,
+    look: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Runs the graphs to their end: every row ends, unless `asked_to_end` is set meanwhile.
 
     `waiting` are all `rows` in the order in which they are to be made. `loaders` says how many replicas, text encoders
-    and annotators there are, as their messages name them. Raises RunError, and whatever ends the run from outside;
-    rows that have not ended are in the manifest then, as failed.
+    and annotators there are, as their messages name them. `look` is called now and then, and says why the run can't go
+    on, should that be so. Raises RunError, and whatever ends the run from outside; rows that have not ended are in the
+    manifest then, as failed.
     """
-    following = _Following(waiting, run, dispatch, loaders, asked_to_end)
+    following = _Following(waiting, run, dispatch, loaders, asked_to_end, look)
     try:
         for entries in _stream(graphs):
             following.step(entries)
@@ -72,11 +74,13 @@ class _Following:
         dispatch: Dispatch,
         loaders: Mapping[str, int],
         asked_to_end: threading.Event,
+        look: Callable[[], str | None],
     ) -> None:
         self._feed = Feed(rows)
         self._run, self._dispatch = run, dispatch
         self._loading = _Loading(loaders, run.tell)
         self._asked_to_end, self._drained = asked_to_end, False
+        self._look = look
         self._told: set[tuple[int, str]] = set()  # stages of unfinished rows that the listener knows of
         self._ended: list[int] = []  # that the dispatcher doesn't know of
         self._offered: list[Waiting[Row]] = []  # likewise
@@ -99,8 +103,10 @@ class _Following:
                     message="asked to end: clips under way are finished, long ones stop after a chunk, others are left"
                 )
             )
-        if now_s - self._looked_s >= _LEAVING_INTERVAL_S:
+        if now_s - self._looked_s >= _LOOK_INTERVAL_S:
             self._looked_s, self._leaving = now_s, leaving_nodes()
+            if why := self._look():
+                raise RunError(why)
         if now_s - self._exchanged_s >= _EXCHANGE_INTERVAL_S:
             self._exchanged_s = now_s
             self._exchange(now_s)

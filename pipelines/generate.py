@@ -12,11 +12,11 @@ Ray is imported once the session has set its environment, which also keeps the i
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airshower.cluster.inventory import cluster_inventory
+from airshower.cluster.gang_places import places_kept
 from airshower.cluster.leaving import asked_to_end
 from airshower.cluster.session import ray_session
 from airshower.cluster.store import open_store
@@ -120,9 +120,9 @@ def _make(
 ) -> None:
     with ray_session(
         address=settings.address, verbose=settings.verbose, stall_timeout_s=settings.stall_timeout_s
-    ) as cluster:
+    ) as there:
         base = plan_pools(
-            cluster,
+            there,
             device=settings.device,
             replicas=settings.replicas,
             rows=len(rows),
@@ -131,15 +131,14 @@ def _make(
             gang=settings.gang,
         )
         check_offload(settings.source.offload, base.device, settings.source.preset)
-        inventory = cluster_inventory()
-        planned = plan_start(rows, made, settings.source, run.ledger, inventory, base)
+        planned = plan_start(rows, made, settings.source, run.ledger, there, base)
         if planned is None:
             pools = {_ANY: base}
             waiting: Iterator[Waiting[Row]] = (
                 Waiting(index=row.index, row=row, pools=frozenset(pools)) for row in rows
             )
         else:
-            pools, waiting = pools_and_rows(planned.run, base, gpu_types=len(inventory.gpus_by_type()))
+            pools, waiting = pools_and_rows(planned.run, base, gpu_types=len(there.gpus_by_type()))
             forecast = Forecast(planned.run.plan, planned.run.kinds.of_row, planned.times)
             run = replace(run, listener=Forecasting(forecast, run.listener))
             plan = planned.run.plan
@@ -170,8 +169,9 @@ def _follow_graphs(
         "annotators": sum(pool.annotators for pool in pools.values()),
     }
     traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)
-    with asked_to_end() as asked:
-        follow(graphs, traced, rows, run, dispatch, loaders, asked)
+    over_nodes = any(pool.gang.nodes > 1 for pool in pools.values())
+    with asked_to_end() as asked, places_kept() if over_nodes else nullcontext(_nothing) as look:
+        follow(graphs, traced, rows, run, dispatch, loaders, asked, look)
 
 
 def _parts_for(settings: GenerateSettings) -> "Callable[[str, GangLayout], GraphParts]":
@@ -184,4 +184,8 @@ def _parts_for(settings: GenerateSettings) -> "Callable[[str, GangLayout], Graph
 
 
 def _ignore(event: Event) -> None:
+    pass
+
+
+def _nothing() -> None:
     pass

@@ -6,9 +6,9 @@ loaded; annotators take nothing from a run in which no row needs them. What is h
 or CPU. A plan knows its rows, and chooses better (`airshower.pipelines.planning.planned_pools`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from airshower.cluster.session import Cluster
+from airshower.cluster.inventory import Inventory, gang_room
 from airshower.configs.gang_layout import ALONE, GangLayout
 
 # Shares of a CPU; with one replica they add up to one CPU, so a single-CPU machine runs every stage at once.
@@ -31,8 +31,8 @@ class Pools:
 
     device: str  # cpu | cuda
     replicas: int
-    replica_cpus: float
-    replica_gpus: float
+    replica_cpus: float  # of each of its nodes
+    replica_gpus: float  # likewise
     gang: GangLayout  # of each replica
     accelerator: str | None = None
     text_gpus: float
@@ -45,7 +45,7 @@ class Pools:
 
 
 def plan_pools(
-    cluster: Cluster,
+    there: Inventory,
     *,
     device: str,
     replicas: int | None,
@@ -55,67 +55,99 @@ def plan_pools(
     gang: GangLayout = ALONE,
 ) -> Pools:
     """Pools that fit the cluster; `replicas` None means as many as there is room for, and never more than there are
-    rows. A replica takes as many GPUs of one node as its gang has ranks, or as many CPUs.
+    rows. A replica takes as many GPUs of one node as its gang has ranks, or as many CPUs; a gang that is larger than
+    any node takes equally many of several nodes, with GPUs of one type.
 
     `device` is auto, cpu or cuda. Raises ValueError when the cluster lacks what is asked for.
     """
-    device = _resolved_device(device, cluster)
+    device = _resolved_device(device, there)
     shares = device == "cuda" and (text_on_gpu or annotates)
-    places = _places(cluster, device, gang.ranks, shares=shares)
+    room = _room(there, device, gang.ranks, shares=shares)
     if replicas is not None and replicas < 1:
         raise ValueError(f"replicas {replicas}: at least one is needed to generate")
-    if replicas is not None and device == "cuda" and replicas > places:
-        gpus = "one" if gang.ranks == 1 else f"{gang.ranks}"
+    if replicas is not None and (device == "cuda" or room.nodes > 1) and replicas > room.places:
+        each = "one" if gang.ranks == 1 else f"{gang.ranks}"
         raise ValueError(
-            f"replicas {replicas}: the cluster has {cluster.gpus:g} GPUs, {gpus} per replica: use at most {places}"
+            f"replicas {replicas}: the cluster has {_amount(there, device)}, {each} per replica: "
+            f"use at most {room.places}"
         )
+    count = min(replicas or room.places, max(1, rows))
     text_gpus = _TEXT_GPUS if device == "cuda" and text_on_gpu else 0.0
     annotator_gpus = _ANNOTATOR_GPUS if device == "cuda" and annotates else 0.0
-    replica_cpus = _REPLICA_CPUS - (ANNOTATE_CPUS if annotates else 0.0)
-    count = min(replicas or places, max(1, rows))
+    others_cpus = 1 - _REPLICA_CPUS + (ANNOTATE_CPUS if annotates else 0.0)
+    node_ranks = gang.ranks // room.nodes
+    whole_cpus = node_ranks if device == "cpu" and room.nodes > 1 else 1
     return Pools(
         device=device,
         replicas=count,
-        replica_cpus=replica_cpus * min(1.0, cluster.cpus / count),  # more replicas than CPUs share them
-        replica_gpus=_replica_gpus(gang.ranks, text_gpus + annotator_gpus) if device == "cuda" else 0,
-        gang=gang,
+        # more replicas than CPUs share them
+        replica_cpus=(whole_cpus - others_cpus) * min(1.0, there.cpus / (count * room.nodes * whole_cpus)),
+        replica_gpus=_replica_gpus(gang.ranks, node_ranks, text_gpus + annotator_gpus) if device == "cuda" else 0,
+        gang=replace(gang, nodes=room.nodes),
+        accelerator=room.accelerator,
         text_gpus=text_gpus,
         annotators=int(annotates),
         annotator_gpus=annotator_gpus,
-        tasks=max(1, int(cluster.cpus // 2)),
+        tasks=max(1, int(there.cpus // 2)),
     )
 
 
-def _places(cluster: Cluster, device: str, gang: int, *, shares: bool) -> int:
-    """How many replicas there is room for; raises ValueError for a gang that fits no node."""
-    if device == "cpu":
-        return max(1, int(cluster.cpus) // gang)
-    if gang > max(1, cluster.node_gpus):
-        raise ValueError(
-            f"gang {gang}: no node of the cluster has more than {cluster.node_gpus:g} GPUs, and a gang is on one node: "
-            f"use --gang {max(1, int(cluster.node_gpus))} or less"
-        )
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    """For replicas."""
+
+    places: int
+    nodes: int = 1  # of each replica
+    accelerator: str | None = None
+
+
+def _room(there: Inventory, device: str, gang: int, *, shares: bool) -> _Room:
+    """Raises ValueError for a gang that there is no room for.
+
+    What `shares` the GPU of a replica takes one beside gangs' GPUs: Ray gives out whole ones or parts of one.
+    """
     if gang == 1:
-        return int(cluster.gpus)
-    # Ray gives out whole GPUs or parts of one: what shares a single replica's GPU needs one of its own beside gangs.
-    places = int(cluster.gpus - shares) // gang
-    if not places:
+        return _Room(places=there.gpus if device == "cuda" else max(1, int(there.cpus)))
+    if device == "cpu" and len(there.nodes) == 1:
+        return _Room(places=max(1, int(there.cpus) // gang))  # ranks may share CPUs
+    room = _room_for_gangs(there, device, gang, shares=shares)
+    if room is None:
+        smaller = (less for less in range(gang - 1, 1, -1) if _room_for_gangs(there, device, less, shares=shares))
+        beside = ", and text encoder or annotators need one beside the gang's" if shares else ""
         raise ValueError(
-            f"gang {gang}: the cluster has {cluster.gpus:g} GPUs, and text encoder or annotators need one beside the "
-            f"gang's: use --gang {gang - 1}"
+            f"gang {gang}: the cluster has {_amount(there, device)} on {len(there.nodes)} nodes, and a gang takes one "
+            f"node's, or equally many of several nodes'{beside}: use --gang {next(smaller, 1)}"
         )
-    return places
+    return room
 
 
-def _replica_gpus(gang: int, shared: float) -> float:
-    return 1 - shared if gang == 1 else gang
+def _room_for_gangs(there: Inventory, device: str, gang: int, *, shares: bool) -> _Room | None:
+    """On GPUs of one type, unless a node has room for a whole gang."""
+    types = there.gpus_by_type()
+    if device == "cpu":
+        kinds: dict[str | None, list[int]] = {None: [int(node.cpus) for node in there.nodes]}
+    elif len(types) == 1 or any(node.gpus >= gang for node in there.nodes):
+        kinds = {None: [node.gpus for node in there.nodes]}
+    else:
+        kinds = {gpu.type: [node.gpus for node in there.nodes if node.gpu == gpu] for gpu in types}
+    found = [(kind, gang_room(sizes, gang, taken=int(shares))) for kind, sizes in kinds.items()]
+    rooms = [_Room(places=room.gangs, nodes=room.nodes, accelerator=kind) for kind, room in found if room is not None]
+    return max(rooms, key=lambda room: room.places, default=None)
 
 
-def _resolved_device(device: str, cluster: Cluster) -> str:
+def _replica_gpus(gang: int, node_ranks: int, shared: float) -> float:
+    return 1 - shared if gang == 1 else node_ranks
+
+
+def _amount(there: Inventory, device: str) -> str:
+    return f"{there.gpus} GPUs" if device == "cuda" else f"{there.cpus:g} CPUs"
+
+
+def _resolved_device(device: str, there: Inventory) -> str:
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device {device!r} is unknown: use auto, cpu or cuda")
-    if device == "cuda" and cluster.gpus < 1:
+    if device == "cuda" and there.gpus < 1:
         raise ValueError("device cuda: the cluster has no GPU: use --device cpu, or connect to one that has")
     if device == "auto":
-        return "cuda" if cluster.gpus >= 1 else "cpu"
+        return "cuda" if there.gpus >= 1 else "cpu"
     return device

@@ -18,6 +18,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation
 from ray.serve.schema import ReplicaState
 
+from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.model_source import ModelSource
 from airshower.platform.access import Access
 from airshower.platform.job_runner import JobRunner
@@ -45,6 +46,8 @@ class ServiceSettings:
     min_replicas: int = 1
     max_replicas: int = 1
     replica_cpus: float = 1.0
+    replica_gpus: float = 0.0
+    gang: GangLayout = ALONE  # of each replica, on one node
     max_queued: int = 100  # videos queued or running; more are answered with 429
     upload_limit_bytes: int = 2 << 30
     stall_timeout_s: float = 1800.0  # a generation without progress for so long makes its replica count as broken
@@ -54,6 +57,11 @@ class ServiceSettings:
         if not 1 <= self.min_replicas <= self.max_replicas:
             given = f"min-replicas {self.min_replicas}, max-replicas {self.max_replicas}"
             raise ValueError(f"{given}: use 1 <= min-replicas <= max-replicas")
+        if self.gang.nodes > 1:
+            raise ValueError(
+                f"gang {self.gang.ranks}: a service's gangs are on one node each, and none is that large: use --gang "
+                f"{self.gang.node_ranks} or less"
+            )
 
 
 @contextmanager
@@ -115,12 +123,13 @@ def service(settings: ServiceSettings) -> serve.Application:
         graceful_shutdown_timeout_s=settings.stall_timeout_s,  # a replica scaled away finishes its video
         graceful_shutdown_wait_loop_s=_DRAIN_POLL_S,
         health_check_period_s=2,  # also how soon a dead replica is replaced
-        ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": int(settings.device == "cuda")},
+        ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": settings.replica_gpus},
     )(ServedReplica)
     model = generator.bind(
         settings.source,
         annotate_row,
         settings.device,
+        settings.gang,
         settings.stall_timeout_s,
     )
 

@@ -36,7 +36,7 @@ class ReplicaPool:
     """Replicas on one type of GPU, or on CPUs."""
 
     gpu: Gpu | None
-    gang: int  # GPUs of a replica, one node's; 0 on CPUs
+    gang: int  # GPUs of a replica; 0 on CPUs
     replicas: int
     kinds: frozenset[RowKind]  # that fit
     shares_cores: bool = False  # with the tasks that prepare and write
@@ -106,11 +106,12 @@ def _gpu_pools(
     rows: Mapping[RowKind, int], inventory: Inventory, times: ServiceTimes, settings: PlanSettings
 ) -> tuple[ReplicaPool, ...]:
     """One pool per type of GPU, the fastest first."""
-    most = max(node.gpus for node in inventory.nodes)
-    if settings.gang is not None and settings.gang > most:
-        raise PlanError(f"gang {settings.gang}: no node has more than {most} GPUs ({inventory}): use {most} at most")
+    types = inventory.gpus_by_type()
+    if settings.gang is not None and not any(inventory.places(gpu, settings.gang) for gpu in types):
+        most = max(types.values())
+        raise PlanError(f"gang {settings.gang}: there are {most} GPUs of one type at most ({inventory}): use fewer")
     pools = []
-    for gpu in inventory.gpus_by_type():
+    for gpu in types:
         gang, kinds = _smallest_gang(rows, gpu, inventory, times.costs, settings)
         if kinds:
             places = inventory.places(gpu, gang)
@@ -124,12 +125,12 @@ def _smallest_gang(
     rows: Mapping[RowKind, int], gpu: Gpu, inventory: Inventory, costs: Costs, settings: PlanSettings
 ) -> tuple[int, frozenset[RowKind]]:
     """The fewest GPUs that all rows fit which fit the most, and these rows."""
-    most = max(node.gpus for node in inventory.nodes if node.gpu == gpu)
     if settings.gang is not None:
         gangs = [settings.gang]
-    else:
+    else:  # on one node
+        most = max(node.gpus for node in inventory.nodes if node.gpu == gpu)
         gangs = [2**power for power in range(min(most, settings.max_gang).bit_length())]
-    able = [gang for gang in gangs if gang <= most]
+    able = [gang for gang in gangs if inventory.places(gpu, gang)]
     fitting = {gang: frozenset(kind for kind in rows if _fits(kind, gpu, gang, costs)) for gang in able}
     return next(
         ((gang, kinds) for gang, kinds in fitting.items() if len(kinds) == max(map(len, fitting.values()))),

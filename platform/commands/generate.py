@@ -18,6 +18,7 @@ from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
 from airshower.platform.embedding_cache import embedding_cache_of
+from airshower.platform.gang_flags import GANG_GUIDANCE_HELP, SPREAD_WEIGHTS_HELP
 from airshower.platform.progress import RunProgress, clock_words, failure_line, show_progress
 from airshower.platform.required_parts import (
     ANNOTATORS_HELP,
@@ -121,7 +122,7 @@ def generate(
         typer.Option(
             min=1,
             metavar="K",
-            help="GPUs of one node that make each clip together: for clips sooner, not more of them",
+            help="GPUs that make each clip together, of one node or several: for clips sooner, not more of them",
             rich_help_panel=_PANEL,
         ),
     ] = 1,
@@ -129,7 +130,7 @@ def generate(
         bool,
         typer.Option(
             "--gang-guidance",
-            help="One half of a gang for the evaluation with the prompt, the other for that without",
+            help=GANG_GUIDANCE_HELP,
             rich_help_panel=_PANEL,
         ),
     ] = False,
@@ -137,7 +138,7 @@ def generate(
         bool,
         typer.Option(
             "--spread-weights",
-            help="Each GPU of a gang holds a part of the network, for networks that don't fit one",
+            help=SPREAD_WEIGHTS_HELP,
             rich_help_panel=_PANEL,
         ),
     ] = False,

@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from airshower.configs.gang_layout import gang_of
 from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import check_offload, parse_offload
 from airshower.configs.presets import PRESETS, preset
 from airshower.platform.embedding_cache import HELP as EMBEDDING_CACHE_HELP
 from airshower.platform.embedding_cache import embedding_cache_of
+from airshower.platform.gang_flags import GANG_GUIDANCE_HELP, SPREAD_WEIGHTS_HELP
 from airshower.platform.required_parts import (
     ANNOTATORS_HELP,
     LOAD_EMA_HELP,
@@ -65,6 +67,12 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    gang: Annotated[
+        int,
+        typer.Option(min=1, metavar="K", help="GPUs of one node that make each video together, for videos sooner"),
+    ] = 1,
+    gang_guidance: Annotated[bool, typer.Option("--gang-guidance", help=GANG_GUIDANCE_HELP)] = False,
+    spread_weights: Annotated[bool, typer.Option("--spread-weights", help=SPREAD_WEIGHTS_HELP)] = False,
     work_dir: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of job records, uploads and videos; seen by every node")
     ] = Path("service"),
@@ -94,6 +102,8 @@ def serve(
     chosen = preset(model)
     offloaded = parse_offload(offload or ())
     check_offload(offloaded, device, chosen)
+    layout = gang_of(gang, guidance=gang_guidance, spread_weights=spread_weights)
+    layout.check_offload(offloaded)
 
     from airshower.cluster.session import ray_session
     from airshower.pipelines.pools import plan_pools
@@ -115,7 +125,7 @@ def serve(
         with ray_session(address=address, verbose=verbose) as cluster:
             for number in (signal.SIGINT, signal.SIGTERM):  # Ray has just set its own, and shells ignore INT after `&`
                 signal.signal(number, signal.default_int_handler)
-            pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued)
+            pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued, gang=layout)
             check_offload(offloaded, pools.device, chosen)
             settings = ServiceSettings(
                 source=source,
@@ -124,6 +134,8 @@ def serve(
                 min_replicas=min_replicas,
                 max_replicas=pools.replicas,
                 replica_cpus=pools.replica_cpus,
+                replica_gpus=pools.replica_gpus,
+                gang=pools.gang,
                 max_queued=max_queued,
                 upload_limit_bytes=max_upload_mib << 20,
                 access=access,

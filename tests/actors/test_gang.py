@@ -13,7 +13,8 @@ import psutil
 import pytest
 import torch
 
-from airshower.actors.gang import Gang, GangError
+from airshower.actors.gang import Gang
+from airshower.actors.gang_members import GangError
 from airshower.actors.replica import Replica
 from airshower.actors.row_texts import row_texts
 from airshower.actors.text_encoder import TextEncoder
@@ -67,14 +68,15 @@ def test_a_gang_without_enough_gpus_is_one_line(monkeypatch):
 
 
 LEADER = """
-import sys, time
+import time
+import psutil
 import torch
 from airshower.actors.gang import Gang
 from airshower.configs.gang_layout import GangLayout
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 gang = Gang(ModelSource(preset=tiny_transfer()), GangLayout(token_ranks=2), torch.device("cpu"))
-print(*gang.processes, flush=True)
+print(*(process.pid for process in psutil.Process().children()), flush=True)
 time.sleep(100)
 """
 

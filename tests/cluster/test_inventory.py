@@ -3,7 +3,7 @@
 import pytest
 
 from airshower.cluster.declared_inventory import InventoryError, declared_inventory
-from airshower.cluster.inventory import cluster_inventory, inventory_of
+from airshower.cluster.inventory import GangRoom, cluster_inventory, gang_room, inventory_of
 from airshower.configs.gpus import GPUS, type_of
 
 CPU_NODE = {"Alive": True, "NodeManagerHostname": "c", "Resources": {"CPU": 16.0, "memory": 64 * 2**30}, "Labels": {}}
@@ -19,8 +19,30 @@ def test_nodes_have_their_cpus_and_gpus_by_type():
     there = inventory_of([GPU_NODE, CPU_NODE, GPU_NODE | {"Alive": False}])
     assert (there.cpus, there.gpus, there.gpus_by_type()) == (112.0, 8, {GPUS["H200"]: 8})
     assert [there.places(GPUS["H200"], gang) for gang in (1, 3, 8, 16)] == [8, 2, 1, 0]
+    two = inventory_of([GPU_NODE, GPU_NODE, CPU_NODE])
+    assert [two.places(GPUS["H200"], gang) for gang in (8, 10, 16, 17)] == [2, 1, 1, 0]
     assert [node.memory_gib for node in there.nodes] == [1024, 64]
     assert str(there) == "2 nodes, 112 CPUs, 8 x H200"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "gang", "taken", "room"),
+    [
+        ([8, 8, 4], 8, 0, GangRoom(gangs=2, nodes=1)),
+        ([3, 3], 2, 0, GangRoom(gangs=2, nodes=1)),
+        ([8, 1], 8, 1, GangRoom(gangs=1, nodes=1)),  # it may be on the other node
+        ([8], 8, 1, None),
+        ([8, 8, 8, 8, 8], 16, 0, GangRoom(gangs=2, nodes=2)),
+        ([8, 8, 8, 8, 8], 16, 1, GangRoom(gangs=2, nodes=2)),
+        ([8, 8, 8, 8], 16, 1, GangRoom(gangs=1, nodes=2)),
+        ([4, 2], 6, 0, GangRoom(gangs=1, nodes=3)),  # two of its parts on the first
+        ([1, 1], 2, 0, GangRoom(gangs=1, nodes=2)),
+        ([8, 8], 17, 0, None),
+        ([], 2, 0, None),
+    ],
+)
+def test_gangs_are_on_one_node_or_on_equal_parts_of_several(sizes, gang, taken, room):
+    assert gang_room(sizes, gang, taken=taken) == room
 
 
 def test_the_type_that_says_more_counts_and_an_unknown_one_stays_unknown():

@@ -85,4 +85,4 @@ class Leader:
         self._gang = Gang(SOURCE, TWO, torch.device("cpu"))
 
     def processes(self) -> tuple[int, int]:
-        return os.getpid(), self._gang.processes[0]
+        return os.getpid(), members()[0].pid

@@ -147,7 +147,7 @@ def test_a_gang_that_is_asked_for_is_faster_and_makes_less(times):
     one, eight = (plan({CLIP: 800}, there, times, settings=PlanSettings(gang=gang)) for gang in (1, 8))
     # published times on 1 and 8 GPUs: eight replicas of one beat one of eight by 1.76
     assert 1.4 < eight.finish.seconds / one.finish.seconds < 2.1
-    with pytest.raises(PlanError, match=r"gang 16: no node has more than 8 GPUs .*: use 8 at most"):
+    with pytest.raises(PlanError, match=r"gang 16: there are 8 GPUs of one type at most .*: use fewer"):
         plan({CLIP: 1}, there, times, settings=PlanSettings(gang=16))
 
 

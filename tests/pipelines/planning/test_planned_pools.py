@@ -6,7 +6,6 @@ import pytest
 
 from airshower.actors.model_costs import ModelCosts
 from airshower.cluster.inventory import Inventory, Node
-from airshower.cluster.session import Cluster
 from airshower.configs.flops import ChunkSize
 from airshower.configs.gang_layout import GangLayout
 from airshower.configs.gpus import GPUS, Gpu
@@ -47,9 +46,8 @@ def planned(rows, kinds, nodes, gang=None):
     times = ServiceTimes(ModelCosts(preset("transfer2.5-2b")))
     settings = PlanSettings(device="cuda", gang=None if gang is None else gang.ranks)
     run = plan_run(rows, RowKinds(of_row=dict(enumerate(kinds))), inventory, times, settings=settings)
-    cluster = Cluster(cpus=64, gpus=inventory.gpus, node_gpus=max(node.gpus for node in nodes))
     base = plan_pools(
-        cluster, device="cuda", replicas=None, rows=len(rows), text_on_gpu=True, gang=gang or GangLayout()
+        inventory, device="cuda", replicas=None, rows=len(rows), text_on_gpu=True, gang=gang or GangLayout()
     )
     pools, waiting = pools_and_rows(run, base, gpu_types=len(inventory.gpus_by_type()))
     return pools, list(waiting)
