@@ -8,7 +8,6 @@ them ends them together.
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from urllib.parse import urlsplit
 
 import torch
 import torch.distributed as dist
@@ -147,8 +146,8 @@ def join_gang(
 def _reached(rendezvous: str | Store, timeout: timedelta) -> str | Store:
     """As PyTorch takes it: from an address it would make a store with other keys than of one that it is given."""
     if isinstance(rendezvous, str) and rendezvous.startswith("tcp:"):
-        where = urlsplit(rendezvous)
-        return TCPStore(str(where.hostname), where.port, timeout=timeout)
+        host, _, port = rendezvous.removeprefix("tcp://").rpartition(":")
+        return TCPStore(host, int(port), timeout=timeout)
     return rendezvous
 
 
