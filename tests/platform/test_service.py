@@ -1,4 +1,4 @@
-"""The service as a user meets it: the real command in its own process, real HTTP, the tiny model's classes."""
+"""The service as a user meets it: the real command in its own process, real HTTP, a gang of the tiny model's classes."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from airshower.configs.gang_layout import GangLayout
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
@@ -45,6 +46,7 @@ class Service:
             "--work-dir": folder / "work",
             "--port": self.port,
             "--max-replicas": 1,
+            "--gang": 2,
             "--allow-path": self.clips,
             "--max-queued": 2,
             "--max-upload-mib": 1,
@@ -128,7 +130,10 @@ def test_posted_row_becomes_the_video_that_the_batch_pipeline_makes(service, tmp
     batch = tmp_path / "batch"
     row = Row(index=0, name="street", source="test", spec=ClipSpec.model_validate(done["spec"]), prompt="rain")
     settings = GenerateSettings(
-        source=ModelSource(preset=tiny_transfer(), weights=str(service.weights)), device="cpu", replicas=1
+        source=ModelSource(preset=tiny_transfer(), weights=str(service.weights)),
+        device="cpu",
+        replicas=1,
+        gang=GangLayout(token_ranks=2),
     )
     assert generate([row], str(batch), settings).done == 1
     assert done["frames_sha256"] == json.loads((batch / "street.json").read_text())["frames_sha256"]
@@ -242,12 +247,13 @@ def test_full_queue_lost_replica_and_deletion(service):
         time.sleep(0.1)
     assert service.http.delete(f"/v1/videos/{second}").status_code == 204
 
-    video_id = service.post(num_steps=60).json()["id"]
-    while service.http.get(f"/v1/videos/{video_id}").json()["progress"] == 0:
-        time.sleep(0.1)
-    (replica,) = [line for line in service.processes() if "ServeReplica:airshower:generator" in line]
-    os.kill(int(replica.split()[0]), signal.SIGKILL)
-    assert service.follow(video_id)[-1]["status"] == "done"
+    for victim in ("ServeReplica:airshower:generator", "airshower.actors.gang_member"):
+        video_id = service.post(num_steps=60).json()["id"]
+        while service.http.get(f"/v1/videos/{video_id}").json()["progress"] == 0:
+            time.sleep(0.1)
+        (process,) = [line for line in service.processes() if victim in line]
+        os.kill(int(process.split()[0]), signal.SIGKILL)
+        assert service.follow(video_id)[-1]["status"] == "done"
 
 
 def test_interface_is_described(service):
