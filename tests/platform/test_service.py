@@ -1,4 +1,4 @@
-"""The service as a user meets it: the real command in its own process, real HTTP, a gang of the tiny model's classes."""
+"""The service as a user meets it: the real command in a process, real HTTP, a gang of the tiny model's classes."""
 
 import json
 import os
