@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The service as a user meets it: the real command in a process, real HTTP, a gang of the tiny model's classes."""
-=======
 """The service as a user meets it: the real command in its own process, real HTTP, a gang of the tiny model."""
->>>>>>> nodes
 
 import json
 import os
