@@ -128,7 +128,8 @@ def test_every_row_has_one_trace_of_what_was_done_to_it(cluster, tmp_path):
     assert [span.attributes["chunk"] for span in traces["a"]["denoise"]] == [0, 1]
     assert [span.attributes["flops"] for span in traces["a"]["denoise"]] == [1.5e12, 1.5e12]
     assert made.attributes["flops"] == 3e12
-    assert (made.attributes["frames"], made.attributes["gpu"], made.attributes["attempt"]) == (2, "H200", 1)
+    assert (made.attributes["frames"], made.attributes["gpu"]) == (2, "H200")
+    assert made.attributes["attempt"] in (1, 2)  # it may have waited in the process that the killer took down
     (prepared,) = traces["a"]["prepare"]
     assert prepared.attributes["bytes_in"] == 0
     assert 0 < prepared.attributes["bytes_out"] < made.attributes["bytes_in"]  # the embeddings came along
