@@ -69,18 +69,24 @@ def build_graph(pool: str, parts: GraphParts, writer: Writer, pools: Pools, disp
             accelerator_type=pools.annotator_accelerator,
             **one_parcel,
         )
-    encoded = prepared.map_batches(
-        TextStage,
-        fn_constructor_kwargs={"load": parts.load_text_encoder, "dispatch": dispatch},
-        compute=ActorPoolStrategy(size=pools.text_encoders, max_tasks_in_flight_per_actor=_ONE_AHEAD),
-        num_cpus=TEXT_CPUS,
-        num_gpus=pools.text_gpus or None,
-        accelerator_type=pools.text_accelerator,
-        **one_parcel,
-    )
-    return encoded.map_batches(
+    if pools.text_encoders:
+        prepared = prepared.map_batches(
+            TextStage,
+            fn_constructor_kwargs={"load": parts.load_text_encoder, "dispatch": dispatch},
+            compute=ActorPoolStrategy(size=pools.text_encoders, max_tasks_in_flight_per_actor=_ONE_AHEAD),
+            num_cpus=TEXT_CPUS,
+            num_gpus=pools.text_gpus or None,
+            accelerator_type=pools.text_accelerator,
+            **one_parcel,
+        )
+    return prepared.map_batches(
         MakeStage,
-        fn_constructor_kwargs={"load": parts.load_replica, "writer": writer, "dispatch": dispatch},
+        fn_constructor_kwargs={
+            "load": parts.load_replica,
+            "load_text_encoder": None if pools.text_encoders else parts.load_text_encoder,
+            "writer": writer,
+            "dispatch": dispatch,
+        },
         compute=ActorPoolStrategy(
             size=pools.replicas,
             max_tasks_in_flight_per_actor=ROWS_AT_A_TIME,

@@ -23,7 +23,7 @@ from airshower.pipelines.kept_chunks import KeptChunks
 from airshower.pipelines.ledger.saved_chunks import SavedChunks
 from airshower.pipelines.loading import load_patiently
 from airshower.pipelines.manifest import ManifestEntry, entry_of
-from airshower.pipelines.stages import isolated, spec_of, tell_finished
+from airshower.pipelines.stages import TextEncoderLike, Warn, isolated, spec_of, tell_finished, with_texts
 from airshower.pipelines.turns import Turns
 
 ROWS_AT_A_TIME = 3  # in a process: one is unpacked, one has the device, one is written
@@ -57,9 +57,18 @@ class Writer(Protocol):
 
 
 class MakeStage:
-    """Holds one replica; called by several threads."""
+    """Holds one replica, and a text encoder where rows come without texts; called by several threads."""
 
-    def __init__(self, load: Callable[[], ReplicaLike], writer: Writer, dispatch: Dispatch) -> None:
+    def __init__(
+        self,
+        load: Callable[[], ReplicaLike],
+        writer: Writer,
+        dispatch: Dispatch,
+        load_text_encoder: Callable[[Warn], TextEncoderLike] | None = None,
+    ) -> None:
+        self._encoder: TextEncoderLike | None = None
+        if load_text_encoder is not None:
+            self._encoder = load_patiently("text encoder", lambda: load_text_encoder(dispatch.warn), dispatch)
         self._replica = load_patiently("replica", load, dispatch)
         self._writer, self._dispatch = writer, dispatch
         self._turns, self._kept = Turns(), KeptChunks(dispatch)
@@ -87,6 +96,10 @@ class MakeStage:
         kept = self._kept.of(row.name, self._writer.saved_chunks(row))
         generate = partial(self._generate, heard=heard, kept=kept)
         with self._turns.device:
+            if self._encoder is not None:
+                encode = partial(with_texts, encoder=self._encoder)
+                row = isolated("text", row, encode, self._dispatch, standing, deaths)
+                tell_finished("text", row, heard)
             row = isolated("generate", row, generate, self._dispatch, standing, deaths)
         tell_finished("generate", row, heard)
         row = isolated("write", row, self._writer.write, self._dispatch, standing, 0)

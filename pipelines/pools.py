@@ -2,8 +2,9 @@
 
 Pools have fixed sizes, so a fast stage can't take the CPUs that a slow one waits for, and all of them together fit one
 CPU per replica. Text encoder and annotators share a GPU with a replica, where they run on one, and all of them stay
-loaded; annotators take nothing from a run in which no row needs them. What is here fits any rows: one replica per GPU
-or CPU. A plan knows its rows, and chooses better (`airshower.pipelines.planning.planned_pools`).
+loaded. Nothing shares the GPUs of a gang, so its first process has a text encoder of its own. Annotators take nothing
+from a run in which no row needs them. What is here fits any rows: one replica per GPU or CPU. A plan knows its rows,
+and chooses better (`airshower.pipelines.planning.planned_pools`).
 """
 
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ class Pools:
     accelerator: str | None = None
     text_gpus: float
     text_accelerator: str | None = None
-    text_encoders: int = 1
+    text_encoders: int = 1  # none where each replica has its own
     annotators: int  # none where no row needs them
     annotator_gpus: float
     annotator_accelerator: str | None = None
@@ -61,8 +62,7 @@ def plan_pools(
     `device` is auto, cpu or cuda. Raises ValueError when the cluster lacks what is asked for.
     """
     device = _resolved_device(device, there)
-    shares = device == "cuda" and (text_on_gpu or annotates)
-    room = _room(there, device, gang.ranks, shares=shares)
+    room = _room(there, device, gang.ranks, annotates=device == "cuda" and annotates)
     if replicas is not None and replicas < 1:
         raise ValueError(f"replicas {replicas}: at least one is needed to generate")
     if replicas is not None and (device == "cuda" or room.nodes > 1) and replicas > room.places:
@@ -72,7 +72,8 @@ def plan_pools(
             f"use at most {room.places}"
         )
     count = min(replicas or room.places, max(1, rows))
-    text_gpus = _TEXT_GPUS if device == "cuda" and text_on_gpu else 0.0
+    text_inside = device == "cuda" and text_on_gpu and gang.ranks > 1
+    text_gpus = _TEXT_GPUS if device == "cuda" and text_on_gpu and not text_inside else 0.0
     annotator_gpus = _ANNOTATOR_GPUS if device == "cuda" and annotates else 0.0
     others_cpus = 1 - _REPLICA_CPUS + (ANNOTATE_CPUS if annotates else 0.0)
     node_ranks = gang.ranks // room.nodes
@@ -86,6 +87,7 @@ def plan_pools(
         gang=replace(gang, nodes=room.nodes),
         accelerator=room.accelerator,
         text_gpus=text_gpus,
+        text_encoders=int(not text_inside),
         annotators=int(annotates),
         annotator_gpus=annotator_gpus,
         tasks=max(1, int(there.cpus // 2)),
@@ -101,19 +103,19 @@ class _Room:
     accelerator: str | None = None
 
 
-def _room(there: Inventory, device: str, gang: int, *, shares: bool) -> _Room:
+def _room(there: Inventory, device: str, gang: int, *, annotates: bool) -> _Room:
     """Raises ValueError for a gang that there is no room for.
 
-    What `shares` the GPU of a replica takes one beside gangs' GPUs: Ray gives out whole ones or parts of one.
+    What annotates takes a GPU beside those of gangs: Ray gives out whole ones or parts of one.
     """
     if gang == 1:
         return _Room(places=there.gpus if device == "cuda" else max(1, int(there.cpus)))
     if device == "cpu" and len(there.nodes) == 1:
         return _Room(places=max(1, int(there.cpus) // gang))  # ranks may share CPUs
-    room = _room_for_gangs(there, device, gang, shares=shares)
+    room = _room_for_gangs(there, device, gang, annotates=annotates)
     if room is None:
-        smaller = (less for less in range(gang - 1, 1, -1) if _room_for_gangs(there, device, less, shares=shares))
-        beside = ", and text encoder or annotators need one beside the gang's" if shares else ""
+        smaller = (less for less in range(gang - 1, 1, -1) if _room_for_gangs(there, device, less, annotates=annotates))
+        beside = ", and annotators need one beside the gang's" if annotates else ""
         raise ValueError(
             f"gang {gang}: the cluster has {_amount(there, device)} on {len(there.nodes)} nodes, and a gang takes one "
             f"node's, or equally many of several nodes'{beside}: use --gang {next(smaller, 1)}"
@@ -121,7 +123,7 @@ def _room(there: Inventory, device: str, gang: int, *, shares: bool) -> _Room:
     return room
 
 
-def _room_for_gangs(there: Inventory, device: str, gang: int, *, shares: bool) -> _Room | None:
+def _room_for_gangs(there: Inventory, device: str, gang: int, *, annotates: bool) -> _Room | None:
     """On GPUs of one type, unless a node has room for a whole gang."""
     types = there.gpus_by_type()
     if device == "cpu":
@@ -130,7 +132,7 @@ def _room_for_gangs(there: Inventory, device: str, gang: int, *, shares: bool) -
         kinds = {None: [node.gpus for node in there.nodes]}
     else:
         kinds = {gpu.type: [node.gpus for node in there.nodes if node.gpu == gpu] for gpu in types}
-    found = [(kind, gang_room(sizes, gang, taken=int(shares))) for kind, sizes in kinds.items()]
+    found = [(kind, gang_room(sizes, gang, taken=int(annotates))) for kind, sizes in kinds.items()]
     rooms = [_Room(places=room.gangs, nodes=room.nodes, accelerator=kind) for kind, room in found if room is not None]
     return max(rooms, key=lambda room: room.places, default=None)
 

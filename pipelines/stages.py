@@ -93,8 +93,13 @@ class TextStage:
         return packed(worked("text", unpacked(table), self._encode, self._dispatch))
 
     def _encode(self, row: Row) -> Row:
-        text, negative_text = row_texts(spec_of(row), row.prompt, self._encoder.encode)
-        return replace(row, text=text, negative_text=negative_text)
+        return with_texts(row, self._encoder)
+
+
+def with_texts(row: Row, encoder: TextEncoderLike) -> Row:
+    """With the embeddings of its prompt and of its negative prompt."""
+    text, negative_text = row_texts(spec_of(row), row.prompt, encoder.encode)
+    return replace(row, text=text, negative_text=negative_text)
 
 
 def worked(stage: str, rows: Sequence[Row], work: Callable[[Row], Row], dispatch: Dispatch) -> list[Row]:

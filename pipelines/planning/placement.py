@@ -1,4 +1,4 @@
-"""What goes where: replicas by type of GPU, the text encoder beside one of them or apart, and cores for the rest.
+"""What goes where: replicas by type of GPU, the text encoder beside or in them or apart, and cores for the rest.
 
 A replica is the smallest gang that the rows fit which fit that type of GPU at all.
 """
@@ -60,7 +60,8 @@ class Placement:
 
     pools: tuple[ReplicaPool, ...]  # fastest first
     text_gpu: Gpu | None = None  # None: prompts are embedded on a CPU
-    text_apart: bool = False  # on GPUs of its own, for lack of room beside a replica
+    text_inside: bool = False  # in each replica, since nothing shares a gang's GPUs
+    text_apart: bool = False  # on GPUs of its own, for lack of room with replicas
     text_encoders: int = 1
     annotators: int = 0  # beside replicas of the first pool
     task_cores: float  # for what runs on CPUs
@@ -152,7 +153,9 @@ def _refusal(kind: RowKind, inventory: Inventory, costs: Costs) -> str:
 
 
 def _with_text(placed: Placement, inventory: Inventory, rows: Mapping[RowKind, int], times: ServiceTimes) -> Placement:
-    """The text encoder beside replicas, on the slowest GPUs that have room for both, or else on some of its own."""
+    """The text encoder beside replicas, on the slowest GPUs that have room for both, or in all of them where they are
+    gangs, or else on GPUs of its own.
+    """
     need_gib = max(times.costs.text_gib(kind) for kind in rows)
     for pool in reversed(placed.pools):
         gpu = pool.gpu
@@ -161,6 +164,9 @@ def _with_text(placed: Placement, inventory: Inventory, rows: Mapping[RowKind, i
         if alone and gpu is not None and all(_fits(kind, gpu, 1, times.costs, need_gib) for kind in pool.kinds):
             count = min(_enough("text", placed.pools, rows, gpu, times), pool.gpus)
             return replace(placed, text_gpu=gpu, text_encoders=count)
+    if all(_fits_inside(pool, times.costs, need_gib) for pool in placed.pools):
+        count = sum(pool.replicas for pool in placed.pools)
+        return replace(placed, text_gpu=placed.pools[0].gpu, text_inside=True, text_encoders=count)
     by_speed = sorted(inventory.gpus_by_type().items(), key=lambda item: item[0].bf16_tflops or math.inf)
     for gpu, there in by_speed:
         if (gpu.memory_gib or math.inf) < need_gib:
@@ -173,6 +179,13 @@ def _with_text(placed: Placement, inventory: Inventory, rows: Mapping[RowKind, i
     raise PlanError(
         f"the text encoder needs {need_gib:.1f} GiB of a GPU, and there is no room for it beside a replica and no GPU "
         "to spare: use --offload text, or more GPUs"
+    )
+
+
+def _fits_inside(pool: ReplicaPool, costs: Costs, need_gib: float) -> bool:
+    gpu = pool.gpu
+    return (
+        pool.gang > 1 and gpu is not None and all(_fits(kind, gpu, pool.gang, costs, need_gib) for kind in pool.kinds)
     )
 
 

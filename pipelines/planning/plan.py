@@ -214,7 +214,8 @@ def _pools_in_words(placed: Placement, inventory: Inventory) -> list[str]:
                 f"{pool.gang} x {pool.gpu} per replica, the gang that was asked for or the fewest that rows fit"
             )
     if placed.text_gpu is not None:
-        where = "on GPUs of its own, since both don't fit one" if placed.text_apart else "beside replicas"
+        where = "in each gang" if placed.text_inside else "beside replicas"
+        where = "on GPUs of its own, since both don't fit one" if placed.text_apart else where
         words.append(f"text encoder on {placed.text_gpu}, {where}")
     idle = {gpu for gpu in inventory.gpus_by_type() if gpu not in _gpus(placed)}
     if idle and placed.pools[0].gpu is not None:

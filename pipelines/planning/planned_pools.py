@@ -22,7 +22,7 @@ def pools_and_rows(planned: RunPlan, base: Pools, *, gpu_types: int) -> tuple[di
     for gangs. With a single type of GPU in the cluster nothing is asked of its name: it may be unknown to Ray.
     """
     if base.gang.ranks > 1:
-        pools = {_ASKED: base}
+        pools = {_ASKED: _with_text_apart(planned, base) if planned.plan.placement.text_apart else base}
         return pools, (Waiting(index=row.index, row=row, pools=frozenset(pools)) for row in planned.rows)
     pools = {_name(pool): _pools_of(pool, planned, base, named=gpu_types > 1) for pool in planned.plan.placement.pools}
     return pools, (Waiting(index=row.index, row=row, pools=_able(row, planned)) for row in planned.rows)
@@ -38,11 +38,17 @@ def _pools_of(pool: ReplicaPool, planned: RunPlan, base: Pools, *, named: bool) 
         accelerator=_type(pool.gpu, named=named),
         text_gpus=1.0 if placed.text_apart else base.text_gpus,
         text_accelerator=_type(placed.text_gpu, named=named),
-        text_encoders=placed.text_encoders,
+        text_encoders=0 if placed.text_inside else placed.text_encoders,
         annotators=placed.annotators,
         annotator_accelerator=_type(placed.pools[0].gpu, named=named),
         tasks=max(1, math.ceil(load.prepare_tasks * pool.replicas / planned.plan.replicas)),
     )
+
+
+def _with_text_apart(planned: RunPlan, base: Pools) -> Pools:
+    """Gangs that the user asked for, whose GPUs have no room for the text encoder."""
+    placed = planned.plan.placement
+    return replace(base, replicas=planned.plan.replicas, text_gpus=1.0, text_encoders=placed.text_encoders)
 
 
 def _able(row: Row, planned: RunPlan) -> frozenset[str]:

@@ -43,14 +43,16 @@ def test_replicas_follow_the_devices_and_never_exceed_the_rows():
         plan_pools(machine, device="cuda", replicas=5, rows=1000)
 
 
-def test_gangs_take_whole_gpus_of_one_node_and_leave_one_to_the_text_encoder():
+def test_gangs_take_whole_gpus_of_one_node_and_leave_one_to_annotators():
     there = cluster(node(32, 4), node(32, 4))
     pools = plan_pools(there, device="cuda", replicas=None, rows=100, gang=FOUR)
     assert (pools.replicas, pools.replica_gpus, pools.gang) == (2, 4, FOUR)
     pools = plan_pools(there, device="cuda", replicas=None, rows=100, gang=FOUR, text_on_gpu=True)
-    assert (pools.replicas, pools.replica_gpus, pools.text_gpus) == (1, 4, 0.1)
-    with pytest.raises(ValueError, match=r"gang 2: .* need one beside the gang's: use --gang 1"):
-        plan_pools(cluster(node(16, 2)), device="cuda", replicas=None, rows=100, gang=TWO, text_on_gpu=True)
+    assert (pools.replicas, pools.replica_gpus, pools.text_gpus, pools.text_encoders) == (2, 4, 0, 0)
+    pools = plan_pools(there, device="cuda", replicas=None, rows=100, gang=FOUR, annotates=True)
+    assert (pools.replicas, pools.replica_gpus, pools.annotator_gpus) == (1, 4, 0.1)
+    with pytest.raises(ValueError, match=r"gang 2: .* annotators need one beside the gang's: use --gang 1"):
+        plan_pools(cluster(node(16, 2)), device="cuda", replicas=None, rows=100, gang=TWO, annotates=True)
     assert plan_pools(cluster(node(4)), device="cpu", replicas=None, rows=100, gang=TWO).replicas == 2
 
 
@@ -58,7 +60,7 @@ def test_gangs_that_no_node_has_room_for_take_equal_places_of_several():
     there = cluster(node(32, 4), node(32, 4), node(32, 4), node(32, 5), node(8))
     pools = plan_pools(there, device="cuda", replicas=None, rows=100, gang=EIGHT)
     assert (pools.replicas, pools.replica_gpus, pools.gang.nodes, pools.accelerator) == (2, 4, 2, None)
-    assert plan_pools(there, device="cuda", replicas=None, rows=100, gang=EIGHT, text_on_gpu=True).replicas == 1
+    assert plan_pools(there, device="cuda", replicas=None, rows=100, gang=EIGHT, annotates=True).replicas == 1
     with pytest.raises(ValueError, match="the cluster has 17 GPUs, 8 per replica: use at most 2"):
         plan_pools(there, device="cuda", replicas=3, rows=100, gang=EIGHT)
     with pytest.raises(ValueError, match=r"gang 18: the cluster has 17 GPUs on 5 nodes, .*: use --gang 17"):

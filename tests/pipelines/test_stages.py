@@ -6,14 +6,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from airshower.configs.messages import PackedFrames, PreparedClip, Row, RowError
+from airshower.cluster.packing import pack_frames
+from airshower.configs.messages import PackedFrames, PreparedClip, Row, RowError, TextEmbedding
+from airshower.configs.presets import preset
+from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines import loading
 from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
 from airshower.pipelines.dispatch.parcels import packed, unpacked
 from airshower.pipelines.dispatch.queue import MOST_DEATHS
-from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, Warned
+from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, StageFinished, Warned
 from airshower.pipelines.loading import load_patiently
 from airshower.pipelines.make_stage import MakeStage
 from airshower.pipelines.stages import worked
@@ -39,6 +43,19 @@ class Told(Dispatch):
     @property
     def warnings(self) -> list[str]:
         return [event.message for event in self.events if isinstance(event, Warned)]
+
+
+class NoWriter:
+    """Of rows that never get so far."""
+
+    def made(self, row):
+        pytest.fail("was looked for")
+
+    def saved_chunks(self, row):
+        return None
+
+    def write(self, row):
+        pytest.fail("was written")
 
 
 def one(stage: str, row: Row, work, dispatch: Dispatch | None = None) -> Row:
@@ -157,18 +174,29 @@ def test_a_model_is_loaded_when_it_can_be_and_the_driver_hears_of_every_try(monk
 
 
 def test_what_leaves_the_last_stage_is_an_entry_without_frames(row):
-    class Nothing:
-        def made(self, row):
-            pytest.fail("was looked for")
-
-        def saved_chunks(self, row):
-            return None
-
-        def write(self, row):
-            pytest.fail("was written")
-
     rejected = row.failed("prepare", ValueError("no frames"))
-    table = MakeStage(lambda: None, Nothing(), Told())(packed([rejected]))
+    table = MakeStage(lambda: None, NoWriter(), Told())(packed([rejected]))
     (entry,) = unpacked(table)
     assert (entry.index, entry.error.message, entry.video) == (3, "no frames", None)
     assert table.nbytes < 1000
+
+
+def test_a_gang_encodes_the_texts_of_its_rows_itself(row):
+    class Encoder:
+        def encode(self, prompt, controls):
+            return TextEmbedding(data=bytes(4 * len(prompt)), shape=(len(prompt), 1))
+
+    class Replica:
+        def generate(self, spec, prepared, text, negative_text, **_):
+            self.texts = text, negative_text
+            raise ValueError("no frames either")
+
+    replica, told = Replica(), Told()
+    spec = ClipSpec(name="a", prompt="rain", negative_prompt="sun", video_path="a.mp4", edge=EdgeSpec())
+    prepared = replace(row.prepared, controls={"edge": pack_frames(np.zeros((1, 2, 2, 3), np.uint8))})
+    asked = replace(row, prepared=prepared, spec=spec.resolved(preset("tiny-transfer")))
+    stage = MakeStage(lambda: replica, NoWriter(), told, load_text_encoder=lambda warn: Encoder())
+    (entry,) = unpacked(stage(packed([asked])))
+    assert [text.shape for text in replica.texts] == [(4, 1), (3, 1)]
+    assert (entry.error.stage, set(entry.seconds)) == ("generate", {"prepare", "text", "generate"})
+    assert [event.stage for event in told.events if isinstance(event, StageFinished)] == ["text"]

@@ -84,5 +84,6 @@ def test_a_cluster_of_one_type_is_asked_for_no_name_and_gangs_are_as_asked_for(r
     two = GangLayout(token_ranks=2)
     pools, waiting = planned(rows, [SMALL] * 6, [node(H200, 4)], gang=two)
     ((name, pool),) = pools.items()
-    assert (pool.gang, pool.replica_gpus, pool.replicas) == (two, 2, 1)  # a GPU is left to the text encoder
+    assert (pool.gang, pool.replica_gpus, pool.replicas) == (two, 2, 2)
+    assert pool.text_encoders == 0  # each gang has its own
     assert {row.pools for row in waiting} == {frozenset([name])}
