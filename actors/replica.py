@@ -72,7 +72,7 @@ class Replica:
         torch.set_num_threads(threads)
         self._source = source
         self._preset = source.preset
-        self._device = torch.device(device)
+        self._device = torch.device("cuda", 0) if device == "cuda" else torch.device(device)  # NCCL wants the number
         self._offload = source.offload
         self._mover = gpu_mover(self._device) if source.offload else None
         self._gpus = layout.ranks if self._device.type == "cuda" else 0
