@@ -87,6 +87,7 @@ class _Following:
         self._room = 0
         self._unwritten = 0  # rows that could not be written, since one could
         self._instance: str | None = None
+        self._numbers: dict[str, int] = {}  # of parcels that were handed out, by pool
         self._exchanged_s = self._looked_s = 0.0
         self._leaving: frozenset[str] = frozenset()
 
@@ -152,13 +153,16 @@ class _Following:
     def _exchange(self, now_s: float) -> None:
         if not self._offered:
             self._offered = self._feed.next(self._room, now_s)
-        heard = self._dispatch.exchange(self._offered, self._ended, close=self._feed.done, leaving=self._leaving)
+        heard = self._dispatch.exchange(
+            self._offered, self._ended, close=self._feed.done, leaving=self._leaving, numbers=self._numbers
+        )
         if heard is None:  # the same is said again the next time
             return
         self._offered, self._ended, self._room = [], [], heard.room
         if self._instance not in (None, heard.instance):
             self._offered = self._feed.again()
         self._instance = heard.instance
+        self._numbers = {pool: max(count, self._numbers.get(pool, 0)) for pool, count in heard.numbers.items()}
         self._pass_on(heard)
 
     def _pass_on(self, heard: Heard) -> None:

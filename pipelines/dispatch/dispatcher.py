@@ -8,8 +8,9 @@ Ray is imported where it is used: a driver must set Ray's environment before (`a
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airshower.configs.messages import Row
@@ -33,6 +34,7 @@ class Heard:
     """What the driver hears from the dispatcher."""
 
     instance: str  # another one than before has lost what it knew
+    numbers: dict[str, int]  # of parcels that were handed out, by pool
     room: int  # for rows that may be offered
     events: list[LiveEvent]
 
@@ -50,6 +52,9 @@ class Dispatcher:
 
     def __init__(self, pools: dict[str, tuple[int, int]]) -> None:
         """`pools`: replicas of each, and how many parcels it may have under way."""
+        import ray
+
+        self._succeeds = ray.get_runtime_context().was_current_actor_reconstructed
         self._queue: DispatchQueue[Row] = DispatchQueue(capacity=_CAPACITY)
         for name, (replicas, most_parcels) in pools.items():
             self._queue.open_pool(name, replicas=replicas, most_parcels=most_parcels)
@@ -59,9 +64,20 @@ class Dispatcher:
         self._changed = asyncio.Event()
 
     async def exchange(
-        self, rows: Sequence[Waiting[Row]], ended: Sequence[int], *, close: bool, leaving: frozenset[str]
+        self,
+        rows: Sequence[Waiting[Row]],
+        ended: Sequence[int],
+        *,
+        close: bool,
+        leaving: frozenset[str],
+        numbers: Mapping[str, int],
     ) -> Heard:
-        """The driver's: new rows, rows that have ended, whether there will be more; nodes that are about to leave."""
+        """The driver's: new rows, rows that have ended, whether there will be more; nodes that are about to leave; the
+        `numbers` that it heard last.
+        """
+        if self._succeeds:
+            self._queue.succeed(numbers)
+            self._succeeds = False
         self._queue.end(ended, time.monotonic())
         self._queue.offer(rows)
         if close:
@@ -69,7 +85,7 @@ class Dispatcher:
         self._leaving = leaving
         events, self._events = self._events, []
         self._wake()
-        return Heard(instance=self._instance, room=self._queue.room, events=events)
+        return Heard(instance=self._instance, numbers=self._queue.numbers, room=self._queue.room, events=events)
 
     async def asked_to_stop(self, node: str) -> bool:
         """A worker's: whether what it does is to go on elsewhere, on another node or in another run."""
@@ -118,11 +134,15 @@ class Dispatch:
         *,
         close: bool = False,
         leaving: frozenset[str] = frozenset(),
+        numbers: Mapping[str, int] = MappingProxyType({}),
     ) -> Heard | None:
         """See `Dispatcher.exchange`; None when it doesn't answer."""
         if self._dispatcher is None:
             return None
-        return self._ask(self._dispatcher.exchange.remote(rows, ended, close=close, leaving=leaving), otherwise=None)
+        return self._ask(
+            self._dispatcher.exchange.remote(rows, ended, close=close, leaving=leaving, numbers=numbers),
+            otherwise=None,
+        )
 
     def drain(self) -> None:
         """Lets what is under way end, at the latest between two chunks, and nothing begin."""

@@ -6,7 +6,7 @@ row each unless rows are so short that handing them around would take longer tha
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -59,6 +59,7 @@ class _Pool:
     replicas: int
     most_parcels: int  # under way
     numbers: int = 0  # of parcels that were handed out
+    earlier: int = 0  # that another queue may have handed out before this one took its place
     parcels: dict[int, frozenset[int]] = field(default_factory=dict)  # under way, by number: rows that have not ended
     first_s: float | None = None  # when its first row ended
     ended: int = 0
@@ -95,6 +96,20 @@ class DispatchQueue(Generic[R]):
         """From now on a pool may ask for parcels, and have so many under way."""
         self._pools[name] = _Pool(replicas=replicas, most_parcels=most_parcels)
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """How many parcels were handed out to each pool."""
+        return {name: pool.numbers for name, pool in self._pools.items()}
+
+    def succeed(self, numbers: Mapping[str, int]) -> None:
+        """Takes the place of a queue that was lost, whose `numbers` were these when they were last heard.
+
+        Since then it may have handed out as many parcels as can be under way: before it was last told of rows that had
+        ended, after that, and once more where its answer to that was lost, too.
+        """
+        for name, pool in self._pools.items():
+            pool.earlier = numbers.get(name, 0) + 3 * pool.most_parcels
+
     def offer(self, rows: Iterable[Waiting[R]]) -> None:
         """Puts rows at the end, in their order; those that are known already don't count again."""
         known = {waiting.index for waiting in self._waiting} | self._under_way.keys()
@@ -112,9 +127,12 @@ class DispatchQueue(Generic[R]):
         """The parcel of a number, counted from 0, for a pool.
 
         The same number gives the same parcel until its rows have ended, and an empty one afterwards: a worker that
-        hands out parcels may die, and its successor counts from 0 again.
+        hands out parcels may die, and its successor counts from 0 again. What a lost queue has handed out to the worker
+        that died is not asked for again, whatever it is: such numbers are empty, too.
         """
         state = self._pools[pool]
+        if number == 0 and state.numbers == 0:
+            state.numbers = state.earlier
         if number < state.numbers:
             return self._handed_out.get((pool, number), Parcel(rows=()))
         if self._draining or (self._closed and not self._waiting):

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
@@ -172,6 +173,24 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     assert by_name["raising"]["video"] is None
     assert sorted((tmp_path / "prompts.txt").read_text().split("\n")) == ["", "", "prompt 0", "prompt 1", "prompt 2"]
     assert not list(output.glob(".*"))
+
+
+def test_who_hands_out_rows_and_who_passes_them_on_die_together(tmp_path):
+    rows = rows_named(*(f"row{index}" for index in range(30)))
+    done = []
+
+    def kill(event: object) -> None:
+        if isinstance(event, RowDone):
+            done.append(event.index)
+            if len(done) == 4:
+                for child in psutil.Process().children(recursive=True):
+                    if " ".join(child.cmdline()).startswith(("ray::Dispatcher", "ray::Read_Parcels")):
+                        child.kill()
+                        killed.append(child.pid)
+
+    killed: list[int] = []
+    summary = generate(rows, str(tmp_path / "run"), SETTINGS, kill, parts=partial(stand_ins, tmp_path))
+    assert (len(killed), summary.done, sorted(done)) == (2, 30, list(range(30)))
 
 
 def test_a_row_that_always_kills_its_worker_fails_alone(tmp_path):

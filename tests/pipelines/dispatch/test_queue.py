@@ -47,6 +47,19 @@ def test_a_worker_that_counts_from_zero_again_gets_what_is_under_way_and_nothing
     assert [taken(queue, number) for number in range(4)] == [()] * 4
 
 
+def test_a_worker_and_a_queue_that_are_lost_together_lose_no_row(queue):
+    queue.succeed({"a": 5})  # at most 3 under way: parcels 5 to 13 may be with the one who counted on
+    queue.offer(waiting(0, 1))
+    assert [taken(queue, number) for number in range(16)] == [()] * 14 + [(0,), (1,)]
+
+
+def test_a_worker_that_outlived_its_queue_counts_on(queue):
+    queue.succeed({"a": 5})
+    queue.offer(waiting(0, 1))
+    assert (taken(queue, 7), queue.numbers) == ((0,), {"a": 8})
+    assert taken(queue, 0) == ()
+
+
 def test_a_row_that_is_known_counts_once(queue):
     queue.offer(waiting(0, 1))
     taken(queue, 0)
