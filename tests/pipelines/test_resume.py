@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import ray
 
@@ -24,6 +25,7 @@ from airshower.pipelines.events import RowDone
 from airshower.pipelines.follow import RunError
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
+from airshower.pipelines.ledger.cleaning import orphans
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.run import RunSummary
 
@@ -39,8 +41,19 @@ class Replica:
     def generate(self, spec, prepared, text, negative_text, on_progress=None, checkpoints=None) -> GeneratedClip:
         if Path(spec.video_path).read_text().startswith("bad"):
             raise RuntimeError("can't make that")
+        if spec.name.startswith("raced"):
+            wait_for_another(Path(spec.video_path).parent)
         frames = pack_frames(255 - unpack_frames(prepared.controls["edge"]))
         return GeneratedClip(frames=frames, model={"name": "inverter"}, chunks=1, seconds={"denoise_s": 0.5})
+
+
+def wait_for_another(folder: Path) -> None:
+    """Until two processes have come here."""
+    (folder / f"{os.getpid()}.here").touch()
+    deadline_s = time.monotonic() + 120
+    while len(list(folder.glob("*.here"))) < 2:
+        assert time.monotonic() < deadline_s, "no other run came"
+        time.sleep(0.01)
 
 
 class Encoder:
@@ -162,26 +175,46 @@ from pathlib import Path
 sys.path.insert(0, {here!r})
 import test_resume
 from airshower.cluster.session import ray_session
-folder = Path(sys.argv[1])
+folder, *names = sys.argv[1:]
 with ray_session(address="local", local_cpus=2):
-    names = [f"row{{n}}" for n in range(12)]
-    test_resume.run(test_resume.rows_of(folder, *names), folder / "run")
+    test_resume.run(test_resume.rows_of(Path(folder), *names), folder + "/run")
 """
 
 
-def test_a_killed_driver_loses_only_what_was_in_flight(cluster, tmp_path):
+def driver_that_made(count: int, names: list[str], folder: Path, ledger: Ledger) -> "subprocess.Popen[bytes]":
+    """A process that makes rows on a cluster of its own, once so many are made."""
     script = DRIVER.format(here=str(Path(__file__).parent))
-    driver = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], start_new_session=True)
-    ledger = Ledger(open_store(tmp_path / "run"))
+    driver = subprocess.Popen([sys.executable, "-c", script, str(folder), *names], start_new_session=True)
     deadline_s = time.monotonic() + 120
-    while len(ledger.committed()) < 3 and driver.poll() is None and time.monotonic() < deadline_s:
+    while len(ledger.committed()) < count and driver.poll() is None and time.monotonic() < deadline_s:
         time.sleep(0.02)
+    return driver
+
+
+def test_two_runs_on_one_output_make_every_row_once(cluster, tmp_path):
+    names = [f"raced{number}" for number in range(16)]
+    ledger = Ledger(open_store(tmp_path / "run"))
+    other = driver_that_made(0, names, tmp_path, ledger)
+    summary, _ = run(rows_of(tmp_path, *reversed(names)), tmp_path / "run")
+    assert other.wait(timeout=120) == 0
+    assert (summary.kept + summary.done, summary.failed) == (16, 0)
+    commits = list(ledger.commits(ledger.committed()))
+    assert sorted(commit.name for commit in commits) == sorted(names)
+    assert len({commit.run for commit in commits}) == 2  # each began with another row
+    assert orphans(ledger) == []  # who came second has removed its own
+    assert pq.read_table(tmp_path / "run" / "manifest.parquet")["status"].to_pylist() == ["done"] * 16
+
+
+def test_a_killed_driver_loses_only_what_was_in_flight(cluster, tmp_path):
+    names = [f"row{number}" for number in range(12)]
+    ledger = Ledger(open_store(tmp_path / "run"))
+    driver = driver_that_made(3, names, tmp_path, ledger)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     made = ledger.committed()
     assert 3 <= len(made) < 12
     links = {key: ledger.commit_of(key).nonce for key in made}
-    summary, _ = run(rows_of(tmp_path, *(f"row{n}" for n in range(12))), tmp_path / "run")
+    summary, _ = run(rows_of(tmp_path, *names), tmp_path / "run")
     assert summary.kept >= len(made)
     assert (summary.kept + summary.done, summary.failed) == (12, 0)
     assert {key: ledger.commit_of(key).nonce for key in made} == links
