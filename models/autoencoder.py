@@ -14,17 +14,12 @@ from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from torch import Tensor
 
 from airshower.models.checkpoints.files import CheckpointError, open_checkpoint
-from airshower.models.chunks import TEMPORAL_FACTOR
+from airshower.models.chunks import SPATIAL_FACTOR, TEMPORAL_FACTOR, WHOLE_CLIP_PIXELS
 from airshower.models.cpu_convolutions import fast_convolutions
 from airshower.models.differences import differences
 from airshower.models.host_weights import Mover
 from airshower.models.parked_module import ParkedModule
 from airshower.models.whole_clip import decode_whole, encode_whole
-
-SPATIAL_FACTOR = 8
-# Clips up to this many pixels (all frames) pass in one piece; longer ones are walked, which bounds memory. At the tiny
-# model's width a whole clip of this size takes about 1 GB to decode.
-WHOLE_CLIP_PIXELS = 2_000_000
 
 
 class LatentScale:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 TEMPORAL_FACTOR = 4  # pixel frames per latent frame of the causal autoencoder
+SPATIAL_FACTOR = 8  # pixels per latent, along each side
+# Clips up to this many pixels (all frames) pass the autoencoder in one piece; longer ones are walked, which bounds
+# memory. At the tiny model's width a whole clip of this size takes about 1 GB to decode.
+WHOLE_CLIP_PIXELS = 2_000_000
 
 
 @dataclass(frozen=True)

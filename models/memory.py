@@ -19,8 +19,7 @@ from torch import nn
 from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.network import DitConfig
 from airshower.configs.offload import Offload
-from airshower.models.autoencoder import SPATIAL_FACTOR, WHOLE_CLIP_PIXELS
-from airshower.models.chunks import latent_frames
+from airshower.models.chunks import SPATIAL_FACTOR, WHOLE_CLIP_PIXELS, latent_frames
 from airshower.models.dit.block import BESIDE_FORWARD
 from airshower.models.dit.layers import PIECE_TOKENS
 from airshower.models.dit.transformer import Transformer

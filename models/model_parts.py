@@ -6,22 +6,24 @@ parts reads nothing yet: every part is loaded by whoever needs it.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from airshower.configs.network import DitConfig
 from airshower.configs.presets import ModelPreset, TrainedWeights
-from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.host_weights import Mover
 from airshower.models.published_parts import PublishedParts
 from airshower.models.sharded_weights import Gatherer
-from airshower.models.siglip import StyleEncoder
 from airshower.models.text_projection import Projection
 from airshower.models.trained_parts import TrainedParts
 from airshower.models.weights import SHIPPED, WeightsError
+
+if TYPE_CHECKING:
+    from airshower.models.autoencoder import VideoAutoencoder
+    from airshower.models.siglip import StyleEncoder
 
 
 class PromptEncoder(Protocol):
@@ -67,7 +69,7 @@ class ModelParts(Protocol):
         """The layer of a network that turns encoder states into what its blocks attend to, if it has one."""
         ...
 
-    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
+    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
         """The autoencoder that all networks share."""
         ...
 
@@ -83,7 +85,7 @@ class ModelParts(Protocol):
         """Where the text encoder is, if it is there."""
         ...
 
-    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
+    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> "StyleEncoder":
         """The encoder of style images; raises WeightsError for a model without."""
         ...
 

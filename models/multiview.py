@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airshower.models.autoencoder import SPATIAL_FACTOR
 from airshower.models.chunk_model import ChunkModel
-from airshower.models.chunks import latent_frames
+from airshower.models.chunks import SPATIAL_FACTOR, latent_frames
 from airshower.models.dit.transformer import Context, ControlInput
 from airshower.models.dit.views import Cameras
 from airshower.models.pixels import to_frames

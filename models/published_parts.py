@@ -3,26 +3,32 @@
 A part is what its name in `airshower.configs.published` says, below the folder: `NAME.pt` or another file of weights,
 or a folder `NAME/` that holds one file of weights at any depth (as the download leaves it), a distributed checkpoint,
 or a whole model of transformers or diffusers. So a post-trained network goes where the published one would be.
+
+Autoencoder and encoders are imported where they are loaded: each brings a library that takes seconds to import, and
+most processes need one of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from airshower.configs.network import DitConfig
 from airshower.configs.presets import BASE, PublishedWeights
-from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.checkpoints.load import Checkpoint, assemble_multi_control, build, build_sharded, read_checkpoint
 from airshower.models.dit.transformer import Transformer
-from airshower.models.reason1 import Reason1
 from airshower.models.sharded_weights import Gatherer
-from airshower.models.siglip import StyleEncoder
-from airshower.models.t5 import T5
 from airshower.models.text_projection import Projection, text_projection
 from airshower.models.weights import WeightsError, download_hint
+
+if TYPE_CHECKING:
+    from airshower.models.autoencoder import VideoAutoencoder
+    from airshower.models.reason1 import Reason1
+    from airshower.models.siglip import StyleEncoder
+    from airshower.models.t5 import T5
 
 SEVERAL_CONTROLS = "several-controls"
 WEIGHT_SUFFIXES = (".pt", ".pth", ".safetensors")
@@ -78,16 +84,24 @@ class PublishedParts:
         """The network's projection of text."""
         return text_projection(self._checkpoint(name).weights, device, dtype)
 
-    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
+    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
         """From the file that is released with the family, or a diffusers folder in its place."""
+        from airshower.models.autoencoder import VideoAutoencoder
+
         part = self._part(self._weights.autoencoder)
         load = VideoAutoencoder.load if part.is_dir() else VideoAutoencoder.load_published
         return load(part, device, dtype)
 
-    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> Reason1 | T5:
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> "Reason1 | T5":
         """Reason1 or T5."""
-        encoder = Reason1 if self._weights.reads_text_with == "reason1" else T5
-        return encoder.load(self._part(self._weights.text_encoder), device, dtype)
+        part = self._part(self._weights.text_encoder)
+        if self._weights.reads_text_with == "reason1":
+            from airshower.models.reason1 import Reason1
+
+            return Reason1.load(part, device, dtype)
+        from airshower.models.t5 import T5
+
+        return T5.load(part, device, dtype)
 
     def text_encoder_name(self) -> str:
         """That of the published one, whose place another one may take."""
@@ -97,8 +111,10 @@ class PublishedParts:
         """A folder of transformers."""
         return self._folder / self._weights.text_encoder
 
-    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
+    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> "StyleEncoder":
         """SigLIP2's vision half."""
+        from airshower.models.siglip import StyleEncoder
+
         if self._weights.style_encoder is None:
             raise WeightsError("this model takes no style image: remove it from the row")
         return StyleEncoder.load(self._part(self._weights.style_encoder), device, dtype)

@@ -1,16 +1,17 @@
-"""The layout that `airshower train` writes and the repository ships: one network, its autoencoder and text encoder."""
+"""The layout that `airshower train` writes and the repository ships: one network, its autoencoder and text encoder.
+
+Autoencoder and encoder are imported where they are loaded: each brings a library that takes seconds to import.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from airshower.configs.network import DitConfig
-from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.dit.transformer import Transformer
 from airshower.models.sharded_weights import Gatherer
-from airshower.models.siglip import StyleEncoder
-from airshower.models.text import WordEncoder
 from airshower.models.text_projection import Projection
 from airshower.models.weights import (
     WeightsError,
@@ -19,6 +20,11 @@ from airshower.models.weights import (
     load_transformer,
     read_config,
 )
+
+if TYPE_CHECKING:
+    from airshower.models.autoencoder import VideoAutoencoder
+    from airshower.models.siglip import StyleEncoder
+    from airshower.models.text import WordEncoder
 
 _NETWORK = "transformer"
 _TEXT_ENCODER = "text_encoder"
@@ -67,13 +73,17 @@ class TrainedParts:
         """The network's projection of text."""
         return load_text_projection(self._folder / name, device, dtype)
 
-    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> VideoAutoencoder:
+    def autoencoder(self, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
         """From a diffusers folder."""
+        from airshower.models.autoencoder import VideoAutoencoder
+
         self.require(text_encoder=False)
         return VideoAutoencoder.load(self._autoencoder, device, dtype)
 
-    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> WordEncoder:
+    def text_encoder(self, device: torch.device, dtype: torch.dtype) -> "WordEncoder":
         """From a transformers folder, in the float32 that it is trained in."""
+        from airshower.models.text import WordEncoder
+
         self.require()
         return WordEncoder.load(self._folder / _TEXT_ENCODER, device)
 
@@ -85,7 +95,7 @@ class TrainedParts:
         """Beside the network."""
         return self._folder / _TEXT_ENCODER
 
-    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> StyleEncoder:
+    def style_encoder(self, device: torch.device, dtype: torch.dtype) -> "StyleEncoder":
         """There is none."""
         raise WeightsError(f"{self._named}: models trained here take no style image: remove it from the row")
 

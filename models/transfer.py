@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airshower.models.autoencoder import SPATIAL_FACTOR
 from airshower.models.chunk_model import ChunkModel
-from airshower.models.chunks import latent_frames
-from airshower.models.control_maps import control_weight_maps, guided_latent_map, masks_matter
+from airshower.models.chunks import SPATIAL_FACTOR, latent_frames
+from airshower.models.control_weights import control_weight_maps, guided_latent_map, masks_matter
 from airshower.models.dit.transformer import Context, ControlInput
 from airshower.models.sampling import ChunkConditions, GuidedRegion
 

@@ -16,7 +16,7 @@ from airshower.cluster.packing import pack_frames
 from airshower.configs.messages import PackedFrames, PreparedClip
 from airshower.configs.sizes import Size, nearest_size
 from airshower.configs.spec import ClipSpec, Control, ControlSpec, EdgeSpec, VisSpec
-from airshower.models.control_maps import edge_map, vis_map
+from airshower.models.edge_map import edge_map
 from airshower.pipelines.camera_tracks import FilmedClip, read_camera_tracks
 from airshower.pipelines.media import RATE_TOLERANCE, MediaError, Video, read_video, shown_file
 from airshower.pipelines.named_errors import named
@@ -116,6 +116,8 @@ def _control_frames(key: Control, control: ControlSpec, clip: _Clip, leader: Vid
     if clip.field == "video_path" and isinstance(control, EdgeSpec):
         return edge_map(leader.frames, control.preset_edge_threshold)
     if clip.field == "video_path" and isinstance(control, VisSpec):
+        from airshower.models.vis_map import vis_map  # imports torch, which most rows don't need here
+
         return vis_map(leader.frames, control.preset_blur_strength)
     raise ValueError(f"{field}: missing, and {key} can't be computed from {clip.field}: give a control video")
 

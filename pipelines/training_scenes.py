@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from airshower.configs.training import RigClips, WorldClips
-from airshower.models.control_maps import edge_map, vis_map
+from airshower.models.edge_map import edge_map
 from airshower.models.training.clips import VIDEO
+from airshower.models.vis_map import vis_map
 from airshower.pipelines.world.camera import front_camera, seven_camera_rig
 from airshower.pipelines.world.caption import caption
 from airshower.pipelines.world.controls import depth_control, segmentation_control

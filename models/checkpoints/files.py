@@ -10,15 +10,13 @@ import math
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 
 NESTED_UNDER = ("model", "state_dict", "module")  # where training scripts keep the weights inside a PyTorch file
 
@@ -53,7 +51,9 @@ def open_checkpoint(path: Path) -> Stored:
     if path.is_file():
         return _open_safetensors(path) if path.suffix == ".safetensors" else _open_pytorch(path)
     if (path / ".metadata").exists():
-        return _open_dcp(path)
+        from airshower.models.checkpoints.dcp_directory import open_dcp  # brings much that other containers don't need
+
+        return open_dcp(path)
     parts = [part for part in ("transformer", "controlnet") if (path / part).is_dir()]
     if parts:
         return {f"{part}.{key}": tensor for part in parts for key, tensor in _open_diffusers(path / part).items()}
@@ -91,38 +91,6 @@ def _open_pytorch(path: Path) -> Stored:
     if not tensors:
         raise CheckpointError(f"{path}: no tensors in it, nor under {', '.join(NESTED_UNDER)}")
     return {key: StoredTensor(tuple(t.shape), t.dtype, partial(_itself, t)) for key, t in tensors.items()}
-
-
-def _open_dcp(folder: Path) -> Stored:
-    reader = _DcpReader(folder)
-    try:
-        metadata = reader.read_metadata()
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{folder}: its .metadata can't be read ({error}): fetch the folder again") from error
-    shards = {info.relative_path for info in (metadata.storage_data or {}).values()}
-    missing = sorted(shard for shard in shards if not (folder / shard).exists())
-    if missing:
-        raise CheckpointError(f"{folder}: {len(missing)} of {len(shards)} shards are missing: {', '.join(missing)}")
-    return {
-        key: StoredTensor(tuple(entry.size), entry.properties.dtype, partial(_read_dcp, reader, key, entry))
-        for key, entry in metadata.state_dict_metadata.items()
-        if isinstance(entry, TensorStorageMetadata)
-    }
-
-
-class _DcpReader(dcp.FileSystemReader):
-    """Reads the directory's metadata once, not again for every tensor."""
-
-    @cache  # noqa: B019 - lives as long as the checkpoint is open
-    def read_metadata(self) -> Metadata:
-        return super().read_metadata()
-
-
-def _read_dcp(reader: _DcpReader, key: str, entry: TensorStorageMetadata) -> Tensor:
-    wanted: dict[str, Any] = {key: torch.empty(entry.size, dtype=entry.properties.dtype)}
-    dcp.load(wanted, storage_reader=reader, no_dist=True)
-    tensor: Tensor = wanted[key]
-    return tensor
 
 
 def _open_diffusers(folder: Path) -> Stored:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from airshower.configs.cameras import RIG
-from airshower.models.control_maps import edge_map
+from airshower.models.edge_map import edge_map
 from airshower.pipelines.media import write_video
 from airshower.pipelines.world.camera import Camera, front_camera, seven_camera_rig
 from airshower.pipelines.world.caption import caption

@@ -27,8 +27,8 @@ from airshower.configs.network import DitConfig
 from airshower.configs.networks_2b import transfer25_multi_control, transfer25_multiview, transfer25_with_image
 from airshower.configs.presets import preset
 from airshower.models import memory
-from airshower.models.autoencoder import SPATIAL_FACTOR, VideoAutoencoder
-from airshower.models.chunks import latent_frames
+from airshower.models.autoencoder import VideoAutoencoder
+from airshower.models.chunks import SPATIAL_FACTOR, latent_frames
 from airshower.models.dit import layers
 from airshower.models.dit.transformer import Context, ControlInput, Transformer
 from airshower.models.dit.views import Cameras

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from airshower.models.control_maps import BLURS, CANNY_THRESHOLDS, control_weight_maps, edge_map, masks_matter, vis_map
+from airshower.models.control_weights import control_weight_maps, masks_matter
+from airshower.models.edge_map import CANNY_THRESHOLDS, edge_map
+from airshower.models.vis_map import BLURS, vis_map
 
 STRENGTHS = ("very_low", "low", "medium", "high", "very_high")
 

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
-from airshower.models.control_maps import control_weight_maps, edge_map, guided_latent_map, vis_map
+from airshower.models.control_weights import control_weight_maps, guided_latent_map
+from airshower.models.edge_map import edge_map
+from airshower.models.vis_map import vis_map
 from tests.parity.case import Call
 
 

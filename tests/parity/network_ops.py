@@ -17,7 +17,7 @@ from airshower.models.adams_bashforth import (
     sample_predict2,
 )
 from airshower.models.checkpoints.load import assemble_multi_control, build, read_checkpoint
-from airshower.models.control_maps import control_weight_maps, masks_matter
+from airshower.models.control_weights import control_weight_maps, masks_matter
 from airshower.models.distilled import distilled_angles, sample_distilled
 from airshower.models.dit.rope import angles
 from airshower.models.dit.transformer import Context, ControlInput, Transformer

@@ -7,7 +7,8 @@ import pytest
 from airshower.cluster.packing import unpack_frames
 from airshower.configs.presets import preset
 from airshower.configs.spec import ClipSpec
-from airshower.models.control_maps import edge_map, vis_map
+from airshower.models.edge_map import edge_map
+from airshower.models.vis_map import vis_map
 from airshower.pipelines.media import read_video, write_video
 from airshower.pipelines.prepare import prepare_clip
 
