@@ -56,7 +56,12 @@ class VideoAutoencoder:
     @classmethod
     def load(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
         """From a diffusers folder (config.json and safetensors)."""
-        model = AutoencoderKLWan.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        model = AutoencoderKLWan.from_pretrained(
+            folder,
+            torch_dtype=dtype,
+            local_files_only=True,
+            low_cpu_mem_usage=False,  # else it says that accelerate is missing; the weights are small
+        )
         return cls(model.to(device))
 
     @classmethod

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 _POLL_INTERVAL_S = 0.25
-_EXCHANGE_INTERVAL_S = 0.05
+_EXCHANGE_INTERVAL_S = 0.05  # where there is something to say
+_LISTEN_INTERVAL_S = 0.5  # an exchange takes some hundredths of a second of a core on both sides together
 _LOOK_INTERVAL_S = 2.0
 _COME_BACK_S = (5.0, 20.0, 60.0)  # after which a row is tried again that network or storage failed
 _POSTPONED_S = 1.0
@@ -108,7 +109,8 @@ class _Following:
             self._looked_s, self._leaving = now_s, leaving_nodes()
             if why := self._look():
                 raise RunError(why)
-        if now_s - self._exchanged_s >= _EXCHANGE_INTERVAL_S:
+        interval_s = _EXCHANGE_INTERVAL_S if self._ended or self._offered else _LISTEN_INTERVAL_S
+        if now_s - self._exchanged_s >= interval_s:
             self._exchanged_s = now_s
             self._exchange(now_s)
 
@@ -163,6 +165,8 @@ class _Following:
             self._offered = self._feed.again()
         self._instance = heard.instance
         self._numbers = {pool: max(count, self._numbers.get(pool, 0)) for pool, count in heard.numbers.items()}
+        if not self._offered:
+            self._offered = self._feed.next(self._room, now_s)  # soon to be said
         self._pass_on(heard)
 
     def _pass_on(self, heard: Heard) -> None:

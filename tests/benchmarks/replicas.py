@@ -19,25 +19,22 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
 import numpy as np
 
-from airshower.cluster.span_files import read_spans
-from airshower.cluster.store import open_store
 from airshower.configs.sizes import SIZES
 from airshower.pipelines.media import write_video
-from airshower.platform.report.replica_time import PARTS, Stretch, apart
 
 sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
+from counted_replicas import WORK, counted_replicas
 from random_weights import write_random_weights
 
 MODEL, TINY_MODEL = "transfer2.5-2b", "tiny-transfer"
 FRAMES = 93
-WORK = tuple(part for part in PARTS if part != "other")
 SAMPLE_MS = 200
 SAMPLE_COMMAND = "nvidia-smi --query-gpu=index,utilization.gpu --format=csv,noheader,nounits"
 
@@ -101,24 +98,6 @@ class GpuSampler:
             self.samples.append((time.time(), int(gpu), int(percent)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counted:
-    """What one replica did while it counted."""
-
-    begun_s: float  # Unix seconds, as all of them
-    ended_s: float
-    clips: int
-    parts_s: dict[str, float]
-
-    @property
-    def seconds(self) -> float:
-        return self.ended_s - self.begun_s
-
-    @property
-    def clips_per_h(self) -> float:
-        return 3600 * self.clips / self.seconds
-
-
 def _write_rows(folder: Path, options: argparse.Namespace, replicas: int) -> None:
     size = SIZES[options.resolution]["16:9"]
     y, x = np.mgrid[0 : size.height, 0 : size.width]
@@ -150,7 +129,7 @@ def _generate(rows: Path, run: Path, weights: Path, options: argparse.Namespace,
 
 def _print(run: Path, replicas: int, sampler: GpuSampler, options: argparse.Namespace, alone_per_h: float) -> float:
     """The clips an hour of all replicas."""
-    counted = _counted(run)
+    counted = counted_replicas(str(run))
     if len(counted) != replicas:
         sys.exit(f"{len(counted)} of {replicas} replicas made two clips or more")
     together_s = max(one.begun_s for one in counted), min(one.ended_s for one in counted)
@@ -167,30 +146,6 @@ def _print(run: Path, replicas: int, sampler: GpuSampler, options: argparse.Name
         flush=True,
     )
     return per_h
-
-
-def _counted(run: Path) -> list[Counted]:
-    """Each replica of a run folder that made two clips or more."""
-    generated_s: dict[object, list[float]] = defaultdict(list)  # ends, by process
-    stretches: dict[object, list[Stretch]] = defaultdict(list)
-    for _, span in read_spans(open_store(str(run), probe=False)):
-        process = span.attributes.get("process.pid")
-        if span.name == "generate":
-            generated_s[process].append(span.ended_ns / 1e9)
-        elif span.name in WORK:
-            stretches[process].append(Stretch(begun_s=span.begun_ns / 1e9, ended_s=span.ended_ns / 1e9, part=span.name))
-    return [
-        _between(min(ends), max(ends), len(ends) - 1, stretches[process])
-        for process, ends in generated_s.items()
-        if len(ends) > 1
-    ]
-
-
-def _between(begun_s: float, ended_s: float, clips: int, stretches: Sequence[Stretch]) -> Counted:
-    parts_s: dict[str, float] = defaultdict(float)
-    for stretch in apart(stretches):
-        parts_s[stretch.part] += max(0.0, min(stretch.ended_s, ended_s) - max(stretch.begun_s, begun_s))
-    return Counted(begun_s=begun_s, ended_s=ended_s, clips=clips, parts_s=parts_s)
 
 
 if __name__ == "__main__":

@@ -64,12 +64,12 @@ class Watcher:
                 return
 
 
-def make_rows(folder: Path, count: int, steps: int, model: str) -> list[Row]:
+def make_rows(folder: Path, count: int, steps: int, model: str, frames: int = FRAMES) -> list[Row]:
     """Rows over a few moving-gradient videos, each with its own seed."""
     for number in range(VIDEOS):
         y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-        frames = [np.stack([x + 8 * t, y + 20 * number, x + y], axis=-1) % 256 for t in range(FRAMES)]
-        write_video(folder / f"input_{number}.mp4", np.stack(frames).astype(np.uint8), FPS)
+        shades = [np.stack([x + 8 * t, y + 20 * number, x + y], axis=-1) % 256 for t in range(frames)]
+        write_video(folder / f"input_{number}.mp4", np.stack(shades).astype(np.uint8), FPS)
     rows = []
     for index in range(count):
         spec = ClipSpec(

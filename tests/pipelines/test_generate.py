@@ -182,7 +182,7 @@ def test_who_hands_out_rows_and_who_passes_them_on_die_together(tmp_path):
     def kill(event: object) -> None:
         if isinstance(event, RowDone):
             done.append(event.index)
-            if len(done) == 4:
+            if len(done) == 1:  # most rows are not handed out yet
                 for child in psutil.Process().children(recursive=True):
                     if " ".join(child.cmdline()).startswith(("ray::Dispatcher", "ray::Read_Parcels")):
                         child.kill()
