@@ -91,8 +91,7 @@ class MakeStage:
             return self._writer.made(row) or self._made(row, standing, heard, deaths)
 
     def _made(self, row: Row, standing: Standing, heard: Dispatch, deaths: int) -> ManifestEntry:
-        if row.error is None and row.prepared is not None:
-            row = replace(row, prepared=with_held_frames(row.prepared))
+        row = _unpacked(row)
         kept = self._kept.of(row.name, self._writer.saved_chunks(row))
         generate = partial(self._generate, heard=heard, kept=kept)
         with self._turns.device:
@@ -120,3 +119,13 @@ class MakeStage:
             checkpoints=kept,
         )
         return replace(row, generated=generated, text=None, negative_text=None)
+
+
+def _unpacked(row: Row) -> Row:
+    """Before its turn comes, so that the device doesn't wait for it."""
+    if row.error is not None or row.prepared is None:
+        return row
+    try:
+        return replace(row, prepared=with_held_frames(row.prepared))
+    except Exception as error:  # noqa: BLE001 -- as in `isolated`; a lack of memory, say
+        return row.failed("generate", error)

@@ -200,3 +200,8 @@ def test_a_gang_encodes_the_texts_of_its_rows_itself(row):
     assert [text.shape for text in replica.texts] == [(4, 1), (3, 1)]
     assert (entry.error.stage, set(entry.seconds)) == ("generate", {"prepare", "text", "generate"})
     assert [event.stage for event in told.events if isinstance(event, StageFinished)] == ["text"]
+
+
+def test_frames_that_cannot_be_unpacked_fail_their_row(row):
+    (entry,) = unpacked(MakeStage(lambda: None, NoWriter(), Told())(packed([row])))
+    assert (entry.error.stage, entry.error.type) == ("generate", "OSError")
