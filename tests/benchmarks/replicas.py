@@ -142,7 +142,8 @@ def _print(run: Path, replicas: int, sampler: GpuSampler, options: argparse.Name
         + (f", {per_h / alone_per_h:.3f} x one replica" if alone_per_h else "")
         + f"; GPUs busy in parts {sum(shares.values()):.1%} ("
         + ", ".join(f"{part} {share:.1%}" for part, share in shares.items() if share)
-        + f"), kernels {sampler.busiest(replicas * options.gang, *together_s):.1%}",
+        + ")"
+        + (f", kernels {sampler.busiest(replicas * options.gang, *together_s):.1%}" if sampler.samples else ""),
         flush=True,
     )
     return per_h

@@ -156,17 +156,26 @@ def test_output_on_object_storage(no_cluster, bucket, tmp_path):
         def vanish(event: object) -> None:
             if isinstance(event, RowDone) and not gone:
                 gone.append(event)
-                for page in bucket.get_paginator("list_objects_v2").paginate(Bucket="drives"):
-                    bucket.delete_objects(Bucket="drives", Delete={"Objects": [_named(it) for it in page["Contents"]]})
-                bucket.delete_bucket(Bucket="drives")
+                while not emptied_and_deleted(bucket):  # workers write meanwhile
+                    pass
 
         names = [f"row{number}" for number in range(12)]
         with pytest.raises(RunError, match=r"can't be written: s3://drives/.*: there is no such bucket: create it"):
             generate(rows_of(tmp_path, *names), "s3://drives/run", SETTINGS, vanish, parts=stand_ins)
 
 
-def _named(item: dict) -> dict:
-    return {"Key": item["Key"]}
+def emptied_and_deleted(bucket) -> bool:
+    for page in bucket.get_paginator("list_objects_v2").paginate(Bucket="drives"):
+        names = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+        if names:
+            bucket.delete_objects(Bucket="drives", Delete={"Objects": names})
+    try:
+        bucket.delete_bucket(Bucket="drives")
+    except bucket.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "BucketNotEmpty":
+            raise
+        return False
+    return True
 
 
 DRIVER = """
