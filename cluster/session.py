@@ -155,8 +155,6 @@ def _configure_data(verbose: bool, stall_timeout_s: float) -> None:
     context.execution_options.preserve_order = False  # a slow clip must not hold back finished ones
     context.execution_no_progress_timeout_s = stall_timeout_s
     context.max_consecutive_actor_init_deaths = 5
-    context.memory_usage_poll_interval_s = (
-        None  # reading a large process's page tables every second costs 5 % of a core
-    )
+    context.memory_usage_poll_interval_s = None  # reading page tables every second: 5 % of a core for each process
     # What a user needs to know of a failure is in the exception; Ray's log prints stack traces of its own threads.
     logging.getLogger("ray.data").setLevel(logging.INFO if verbose else logging.CRITICAL)

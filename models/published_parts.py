@@ -113,10 +113,10 @@ class PublishedParts:
 
     def style_encoder(self, device: torch.device, dtype: torch.dtype) -> "StyleEncoder":
         """SigLIP2's vision half."""
-        from airshower.models.siglip import StyleEncoder
-
         if self._weights.style_encoder is None:
             raise WeightsError("this model takes no style image: remove it from the row")
+        from airshower.models.siglip import StyleEncoder
+
         return StyleEncoder.load(self._part(self._weights.style_encoder), device, dtype)
 
     def files(self, name: str) -> dict[str, Path]:

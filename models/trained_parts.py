@@ -75,16 +75,16 @@ class TrainedParts:
 
     def autoencoder(self, device: torch.device, dtype: torch.dtype) -> "VideoAutoencoder":
         """From a diffusers folder."""
+        self.require(text_encoder=False)
         from airshower.models.autoencoder import VideoAutoencoder
 
-        self.require(text_encoder=False)
         return VideoAutoencoder.load(self._autoencoder, device, dtype)
 
     def text_encoder(self, device: torch.device, dtype: torch.dtype) -> "WordEncoder":
         """From a transformers folder, in the float32 that it is trained in."""
+        self.require()
         from airshower.models.text import WordEncoder
 
-        self.require()
         return WordEncoder.load(self._folder / _TEXT_ENCODER, device)
 
     def text_encoder_name(self) -> str:

@@ -109,10 +109,12 @@ class _Following:
             self._looked_s, self._leaving = now_s, leaving_nodes()
             if why := self._look():
                 raise RunError(why)
+        if not self._offered:
+            self._offered = self._feed.next(self._room, now_s)
         interval_s = _EXCHANGE_INTERVAL_S if self._ended or self._offered else _LISTEN_INTERVAL_S
         if now_s - self._exchanged_s >= interval_s:
             self._exchanged_s = now_s
-            self._exchange(now_s)
+            self._exchange()
 
     def _take_in(self, entry: ManifestEntry) -> None:
         self._ended.append(entry.index)
@@ -152,9 +154,7 @@ class _Following:
         self._feed.come_back(entry.index, time.monotonic() + wait_s)
         return True
 
-    def _exchange(self, now_s: float) -> None:
-        if not self._offered:
-            self._offered = self._feed.next(self._room, now_s)
+    def _exchange(self) -> None:
         heard = self._dispatch.exchange(
             self._offered, self._ended, close=self._feed.done, leaving=self._leaving, numbers=self._numbers
         )
@@ -165,8 +165,6 @@ class _Following:
             self._offered = self._feed.again()
         self._instance = heard.instance
         self._numbers = {pool: max(count, self._numbers.get(pool, 0)) for pool, count in heard.numbers.items()}
-        if not self._offered:
-            self._offered = self._feed.next(self._room, now_s)  # soon to be said
         self._pass_on(heard)
 
     def _pass_on(self, heard: Heard) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airshower.pipelines.annotate import AnnotatorLike
 
 _ONE_AHEAD = 2  # one row is worked on and one waits in the actor's process, so that it never waits for Ray
+_ONE_PARCEL: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}  # at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,34 +53,31 @@ def build_graph(pool: str, parts: GraphParts, writer: Writer, pools: Pools, disp
 
     `writer` makes a generated row last.
     """
-    one_parcel: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
     prepared = parcels(dispatch, pool).map_batches(
         partial(prepare_stage, prepare=parts.prepare, dispatch=dispatch),
         compute=TaskPoolStrategy(size=pools.tasks),
         num_cpus=PREPARE_CPUS,
-        **one_parcel,
+        **_ONE_PARCEL,
     )
-    if pools.annotators:
-        prepared = prepared.map_batches(
-            AnnotateStage,
-            fn_constructor_kwargs={"load": parts.load_annotator, "dispatch": dispatch},
-            compute=ActorPoolStrategy(size=pools.annotators, max_tasks_in_flight_per_actor=_ONE_AHEAD),
-            num_cpus=ANNOTATE_CPUS,
-            num_gpus=pools.annotator_gpus or None,
-            accelerator_type=pools.annotator_accelerator,
-            **one_parcel,
-        )
-    if pools.text_encoders:
-        prepared = prepared.map_batches(
-            TextStage,
-            fn_constructor_kwargs={"load": parts.load_text_encoder, "dispatch": dispatch},
-            compute=ActorPoolStrategy(size=pools.text_encoders, max_tasks_in_flight_per_actor=_ONE_AHEAD),
-            num_cpus=TEXT_CPUS,
-            num_gpus=pools.text_gpus or None,
-            accelerator_type=pools.text_accelerator,
-            **one_parcel,
-        )
-    return prepared.map_batches(
+    annotated = _through_actors(
+        prepared,
+        AnnotateStage,
+        {"load": parts.load_annotator, "dispatch": dispatch},
+        actors=pools.annotators,
+        cpus=ANNOTATE_CPUS,
+        gpus=pools.annotator_gpus,
+        accelerator=pools.annotator_accelerator,
+    )
+    encoded = _through_actors(
+        annotated,
+        TextStage,
+        {"load": parts.load_text_encoder, "dispatch": dispatch},
+        actors=pools.text_encoders,
+        cpus=TEXT_CPUS,
+        gpus=pools.text_gpus,
+        accelerator=pools.text_accelerator,
+    )
+    return encoded.map_batches(
         MakeStage,
         fn_constructor_kwargs={
             "load": parts.load_replica,
@@ -96,7 +94,31 @@ def build_graph(pool: str, parts: GraphParts, writer: Writer, pools: Pools, disp
         num_cpus=pools.replica_cpus,
         num_gpus=pools.replica_gpus or None,
         accelerator_type=pools.accelerator,
-        **one_parcel,
+        **_ONE_PARCEL,
+    )
+
+
+def _through_actors(
+    rows: Dataset,
+    stage: type,
+    held: dict[str, Any],
+    *,
+    actors: int,
+    cpus: float,
+    gpus: float,
+    accelerator: str | None,
+) -> Dataset:
+    """Rows after a stage of so many actors, each made with what is `held`; as they are where there is none."""
+    if not actors:
+        return rows
+    return rows.map_batches(
+        stage,
+        fn_constructor_kwargs=held,
+        compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=_ONE_AHEAD),
+        num_cpus=cpus,
+        num_gpus=gpus or None,
+        accelerator_type=accelerator,
+        **_ONE_PARCEL,
     )
 
 

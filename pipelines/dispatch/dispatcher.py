@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airshower.configs.messages import Row
@@ -134,7 +133,7 @@ class Dispatch:
         *,
         close: bool = False,
         leaving: frozenset[str] = frozenset(),
-        numbers: Mapping[str, int] = MappingProxyType({}),
+        numbers: Mapping[str, int],
     ) -> Heard | None:
         """See `Dispatcher.exchange`; None when it doesn't answer."""
         if self._dispatcher is None:

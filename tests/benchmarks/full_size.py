@@ -14,15 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from airshower.configs.cameras import RIG
 from airshower.configs.multiview_spec import HDMAP
-from airshower.configs.sizes import SIZES
 from airshower.configs.spec import CONTROLS
-from airshower.pipelines.media import write_video
 
 sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
+from moving_pattern import write_pattern
 from random_weights import write_random_weights
 
 PASSES_PER_STEP = 2
@@ -55,10 +52,7 @@ def main() -> None:
 
 def _write_rows(folder: Path, options: argparse.Namespace) -> None:
     """Two rows with a moving pattern, every control from a file so that nothing but the networks is slow."""
-    size = SIZES[options.resolution]["16:9"]
-    y, x = np.mgrid[0 : size.height, 0 : size.width]
-    shades = [np.stack((x + 5 * t, y, x + y), axis=-1) % 256 for t in range(options.frames)]
-    write_video(folder / "pattern.mp4", np.stack(shades).astype(np.uint8), 10)
+    write_pattern(folder / "pattern.mp4", options.resolution, options.frames)
     inputs = RIG[: options.views] or options.controls
     row: dict[str, object] = {"prompt": "A street.", **{name: {"control_path": "pattern.mp4"} for name in inputs}}
     if options.views:

@@ -24,13 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
-
-from airshower.configs.sizes import SIZES
-from airshower.pipelines.media import write_video
-
 sys.path.insert(0, str(Path(__file__).parent))  # a script, run from anywhere
 from counted_replicas import WORK, counted_replicas
+from moving_pattern import write_pattern
 from random_weights import write_random_weights
 
 MODEL, TINY_MODEL = "transfer2.5-2b", "tiny-transfer"
@@ -99,10 +95,7 @@ class GpuSampler:
 
 
 def _write_rows(folder: Path, options: argparse.Namespace, replicas: int) -> None:
-    size = SIZES[options.resolution]["16:9"]
-    y, x = np.mgrid[0 : size.height, 0 : size.width]
-    shades = [np.stack((x + 5 * t, y, x + y), axis=-1) % 256 for t in range(options.frames)]
-    write_video(folder / "pattern.mp4", np.stack(shades).astype(np.uint8), 10)
+    write_pattern(folder / "pattern.mp4", options.resolution, options.frames)
     rows = [
         {
             "name": f"clip_{number:02d}",
