@@ -165,7 +165,9 @@ def _follow_graphs(
     graphs = [build_graph(name, parts(pool.device, pool.gang), writer, pool, dispatch) for name, pool in pools.items()]
     loaders = {
         "replica": sum(pool.replicas for pool in pools.values()),
-        "text encoder": sum(pool.text_encoders or pool.replicas for pool in pools.values()),  # each has its own
+        "text encoder": sum(
+            pool.text_encoders or pool.replicas for pool in pools.values()
+        ),  # none: each replica has one
         "annotators": sum(pool.annotators for pool in pools.values()),
     }
     traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)
