@@ -9,10 +9,8 @@ Assumes what `gang_members` does of threads, and for several nodes that this pro
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -59,7 +57,7 @@ class Gang:
             raise GangError(f"a gang of {layout.node_ranks} GPUs, and this process has {torch.cuda.device_count()}")
         self._closing = False
         self._members: list[Members] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="airshower-gang-")
+        self._in_memory = os.fdopen(os.memfd_create("rendezvous"))  # leaves nothing on a disk, however this ends
         address, meeting = self._rendezvous(layout)
 
         def membership(rank: int) -> bytes:
@@ -85,7 +83,7 @@ class Gang:
     def _rendezvous(self, layout: GangLayout) -> tuple[str, str | Store]:
         """Where ranks meet: as members are told, and as this one is."""
         if layout.nodes == 1:
-            file = (Path(self._folder.name) / "rendezvous").as_uri()
+            file = f"file:///proc/{os.getpid()}/fd/{self._in_memory.fileno()}"
             return file, file
         from ray.util import get_node_ip_address
 
@@ -110,6 +108,7 @@ class Gang:
         """Ends the members, and not this process."""
         self._end_members()
         leave_gang()
+        self._in_memory.close()
 
     def load(self, network: str) -> None:
         """Lets all members load a network while this process does."""

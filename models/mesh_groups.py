@@ -119,9 +119,9 @@ def join_gang(
 ) -> ProcessMesh:
     """Meets the other ranks; returns once all of them have called it.
 
-    `rendezvous` is where: a URL of a file that is not there yet, or on several nodes what `opened_rendezvous` gives. A
-    process is in one gang at a time. A rank that doesn't come, or doesn't answer later, is an error on the others after
-    the timeout.
+    `rendezvous` is where: a URL of a file that is empty or not there yet, or on several nodes what `opened_rendezvous`
+    gives. A process is in one gang at a time. A rank that doesn't come, or doesn't answer later, is an error on the
+    others after the timeout.
     """
     on_gpu, timeout = device.type == "cuda", timedelta(seconds=timeout_s)
     meeting = _reached(rendezvous, timeout)

@@ -22,17 +22,8 @@ from airshower.models.weights import save_transformer
 from tests.cluster.s3_server import ENVIRONMENT, moto_server
 from tests.models.annotators.tiny_networks import save_annotators
 
-_CLUSTERS = {"cluster", "no_cluster", "shared_cluster"}
-
 set_ray_environment(verbose=False)  # before any test file imports Ray
 torch.set_num_threads(1)  # as in workers; on a busy machine, threads of tiny networks wait for each other
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in two processes, one has those that start Ray, and the tests of any other file stay together."""
-    for item in items:
-        on_ray = item.get_closest_marker("cluster") or _CLUSTERS & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else item.path.name))
 
 
 @pytest.fixture(scope="session")

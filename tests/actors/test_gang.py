@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -24,6 +23,7 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.row_formats import spec_of
 from airshower.pipelines.prepare_row import prepare_row
+from tests.processes import is_running
 
 VIDEO = Path(__file__).parents[2] / "configs" / "examples" / "street_90028" / "rgb.mp4"
 TWO = GangLayout(token_ranks=2)
@@ -88,6 +88,6 @@ def test_no_rank_outlives_another(victim):
     os.kill(leader.pid if victim == "leader" else member, signal.SIGKILL)
     assert leader.wait(timeout=10) == (-signal.SIGKILL if victim == "leader" else 1)
     deadline_s = time.monotonic() + 10
-    while psutil.pid_exists(member) and psutil.Process(member).status() != psutil.STATUS_ZOMBIE:
+    while is_running(member):
         assert time.monotonic() < deadline_s, "the member lives on"
         time.sleep(0.05)

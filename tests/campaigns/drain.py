@@ -18,13 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from airshower.cluster.store import open_store
 from airshower.configs.records import Commit
 from airshower.pipelines.ledger.ledger import CHUNKS, Ledger
 from airshower.pipelines.media import write_video
 from tests.campaigns.faults import Nodes, cluster, committed_frames
+from tests.processes import commands_below
 
 _REPLICAS = 3  # of which the head has CPUs for two
 _CHUNK_FRAMES = 5
@@ -98,7 +98,7 @@ def drained(folder: Path, nodes: Nodes, deadline_s: int) -> list[str]:
 def busy(nodes: Nodes) -> Iterator[str]:
     """Ids of joined nodes on which there are replicas."""
     for node_id, raylet in nodes.joined():
-        if any("MakeStage" in " ".join(child.cmdline()) for child in psutil.Process(raylet).children()):
+        if any("MakeStage" in command for _, command in commands_below(raylet)):
             yield node_id
 
 

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -42,6 +41,7 @@ from airshower.pipelines.manifest import MANIFEST_NAME
 from airshower.pipelines.media import write_video
 from tests.cluster.faulty_proxy import DROPPED, Fault, FaultyProxy, faulty_proxy
 from tests.cluster.s3_server import ENVIRONMENT, moto_server
+from tests.processes import commands_below, kill
 
 if TYPE_CHECKING:
     from ray._private.node import Node
@@ -225,10 +225,9 @@ class Chaos:
         elif kind == "driver":
             os.kill(self._driver.pid, signal.SIGKILL)
         else:
-            found = [pid for pid, command in self._commands() if self._is(kind, command)]
-            if not found:
+            found = [process for process, command in commands_below() if self._is(kind, command)]
+            if not found or not kill(self._random.choice(found)):
                 return False
-            os.kill(self._random.choice(found), signal.SIGKILL)
         self._figures.kills[kind] += 1
         return True
 
@@ -239,13 +238,6 @@ class Chaos:
         if kind == "dispatcher":
             return command.startswith("ray::Dispatcher")
         return command.startswith(("ray::MapWorker", "ray::MapBatches", "ray::Read_Parcels"))
-
-    def _commands(self) -> Iterator[tuple[int, str]]:
-        for process in psutil.Process().children(recursive=True):
-            try:
-                yield process.pid, " ".join(process.cmdline())
-            except psutil.Error:
-                continue
 
     def _break_storage(self) -> None:
         if self._proxy is None or self._proxy.faults or self._random.random() > _STORAGE_FAULTS:

@@ -17,6 +17,7 @@ from airshower.pipelines.events import RowProgress
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.media import read_video
 from airshower.pipelines.rows import read_rows
+from tests.processes import commands_below
 
 pytestmark = pytest.mark.cluster
 
@@ -26,15 +27,7 @@ TWO = GangLayout(token_ranks=2)
 
 def members() -> list[psutil.Process]:
     """All members of gangs that are alive on this machine below this process."""
-    below = psutil.Process().children(recursive=True)
-    return [process for process in below if "airshower.actors.gang_member" in " ".join(_command(process))]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
-    except psutil.NoSuchProcess:
-        return []
+    return [process for process, command in commands_below() if "airshower.actors.gang_member" in command]
 
 
 @pytest.mark.usefixtures("cluster")

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow.parquet as pq
 import pytest
 import ray
@@ -29,6 +28,7 @@ from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFini
 from airshower.pipelines.follow import RunError
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
+from tests.processes import kill_below
 
 pytestmark = pytest.mark.cluster
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files
@@ -183,11 +183,7 @@ def test_who_hands_out_rows_and_who_passes_them_on_die_together(tmp_path):
         if isinstance(event, RowDone):
             done.append(event.index)
             if len(done) == 1:  # most rows are not handed out yet
-                for child in psutil.Process().children(recursive=True):
-                    for kind in victims:
-                        if " ".join(child.cmdline()).startswith(kind):
-                            child.kill()
-                            killed.add(kind)  # a dispatcher of an earlier test may still be there
+                killed.update(kind for kind in victims if kill_below(kind))
 
     victims = {"ray::Dispatcher", "ray::Read_Parcels"}
     killed: set[str] = set()

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from airshower.configs.training import Optimisation, Window, WorldClips, tiny_au
 from airshower.models.autoencoder import VideoAutoencoder
 from airshower.models.training.clips import read_clips
 from airshower.pipelines.train import StepsTrained, TrainSettings, train
+from tests.processes import kill_below
 
 CLIPS = WorldClips(clips=2, seed=0, frames=5, height=32, width=48, captions=2)
 KILLED_AFTER = 3
@@ -46,13 +46,6 @@ def _steps(settings, after_step=lambda step: None):
             after_step(steps[-1])
 
     return train(settings, on_event), steps
-
-
-def _kill_ranks():
-    """SIGKILLs the training processes below this one."""
-    for process in psutil.Process().children(recursive=True):
-        if "RayTrainWorker" in " ".join(process.cmdline()):
-            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +78,7 @@ def transfer(autoencoder, experiment, output):
     def kill_once(step):
         if step == KILLED_AFTER and not killed:
             killed.append(step)
-            _kill_ranks()
+            kill_below("RayTrainWorker")
 
     return _steps(_settings(experiment, output, steps=10), kill_once)
 
