@@ -122,7 +122,8 @@ class Gang:
 
         An error that not all ranks have would leave members in the middle of a step, waiting: then the process ends.
         """
-        self._collect(_COLLECTIVE_S)
+        if not self._collect(_COLLECTIVE_S):
+            self._end("a rank of the gang has not finished the clip before")
         self._tell(
             Denoise(network=network, conditions=moved(conditions, _CPU), settings=settings, region=moved(region, _CPU))
         )
@@ -130,14 +131,16 @@ class Gang:
             yield
         except BaseException as error:
             if not self._collect(_STOP_S):
-                _log.error("the gang can't go on after: %s", error)
-                os._exit(1)
+                self._end(f"the gang can't go on after: {error}")
             raise
 
     def _tell(self, order: Load | Denoise) -> None:
         told = packed(order)
-        for members in self._members:
-            members.tell(told)
+        try:
+            for members in self._members:
+                members.tell(told)
+        except OSError as error:
+            self._end(f"a rank of the gang can't be told anything: {error}")
 
     def _collect(self, timeout_s: float) -> bool:
         """Waits for what members were told before; False where one doesn't answer."""
@@ -149,10 +152,10 @@ class Gang:
             members.close()
 
     def _end(self, why: str) -> None:
-        """Ends this process when a member ends."""
+        """Ends this process, for want of a member: then the row is retried, where an error would be the row's own."""
         if self._closing:
             return
-        _log.error("%s, and the replica with it", why)
+        _log.error("%s, and the replica ends with it", why)
         os._exit(1)
 
 

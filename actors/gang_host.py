@@ -25,7 +25,6 @@ class GangHost:
     """Members on the node of this actor."""
 
     def __init__(self, memberships: Sequence[bytes], timeout_s: float) -> None:
-
         talk_where_ray_does()
         self._members = LocalMembers(memberships)
         self._members.wait_until_here(timeout_s)
@@ -40,9 +39,10 @@ class GangHost:
         return self._members.processes
 
     def follow(self, order: bytes) -> None:
-        """Returns when all members have done it."""
+        """Returns when all members have done it; raises GangError when one is gone, and this process is about to be."""
         self._members.tell(order)
-        self._members.finished(None)
+        if not self._members.finished(None):
+            raise GangError("a rank of the gang has ended")
 
 
 class RemoteMembers:
