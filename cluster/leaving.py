@@ -1,11 +1,8 @@
-"""What is about to end: nodes that Ray drains (for an autoscaler or a spot notice), and this process by a signal.
-
-Only the main thread can install handlers of signals: in another one nothing is noticed here.
-"""
+"""What is about to end: nodes that Ray drains (for an autoscaler or a spot notice), and this process by SIGTERM."""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -23,50 +20,21 @@ def leaving_nodes() -> frozenset[str]:
 def asked_to_end() -> Iterator[threading.Event]:
     """An event that SIGTERM sets, within the block; a second one ends the process.
 
-    Ray's own handler ends it at once, so this one is installed when Ray is connected.
+    Ray's own handler ends it at once, so this one is installed when Ray is connected. Only the main thread can install
+    handlers: in another one the event is never set.
     """
     asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
 
     def on_sigterm(_number: int, _frame: FrameType | None) -> None:
         if asked.is_set():
             raise SystemExit(_EXIT_CODE)
         asked.set()
 
-    with _handled(signal.SIGTERM, on_sigterm):
-        yield asked
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], None]]:
-    """Ctrl-C raises KeyboardInterrupt, as ever; what is yielded raises it again, should it have been lost.
-
-    Python raises it wherever the main thread is. That may be a finalizer, or a library that takes whatever is raised
-    for a missing module: nothing comes out there, and the user's Ctrl-C would count for nothing.
-    """
-    pressed = threading.Event()
-
-    def on_sigint(_number: int, _frame: FrameType | None) -> None:
-        pressed.set()
-        raise KeyboardInterrupt
-
-    def raise_if_lost() -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        with _handled(signal.SIGINT, on_sigint):
-            yield raise_if_lost
-    else:  # ignored, as shells have it after `&`, or somebody else's
-        yield raise_if_lost
-
-
-@contextmanager
-def _handled(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(number, handler)
+    before = signal.signal(signal.SIGTERM, on_sigterm)
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGTERM, before)

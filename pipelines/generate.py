@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airshower.cluster.gang_places import places_kept
-from airshower.cluster.leaving import asked_to_end, interruptible
+from airshower.cluster.leaving import asked_to_end
 from airshower.cluster.session import ray_session
 from airshower.cluster.store import open_store
 from airshower.configs.gang_layout import ALONE, GangLayout
@@ -118,12 +118,9 @@ def _make(
     parts: "Callable[[str, GangLayout], GraphParts]",
     run: Run,
 ) -> None:
-    with (
-        interruptible() as raise_lost_interrupt,
-        ray_session(
-            address=settings.address, verbose=settings.verbose, stall_timeout_s=settings.stall_timeout_s
-        ) as there,
-    ):
+    with ray_session(
+        address=settings.address, verbose=settings.verbose, stall_timeout_s=settings.stall_timeout_s
+    ) as there:
         base = plan_pools(
             there,
             device=settings.device,
@@ -150,7 +147,7 @@ def _make(
         replicas = sum(pool.replicas for pool in pools.values())
         gpus = sum(pool.replicas * pool.gang.ranks for pool in pools.values()) if base.device == "cuda" else 0
         run.tell(PoolsStarted(replicas=replicas, device=base.device, gpus=gpus))
-        _follow_graphs(pools, waiting, rows, parts, run, raise_lost_interrupt)
+        _follow_graphs(pools, waiting, rows, parts, run)
 
 
 def _follow_graphs(
@@ -159,7 +156,6 @@ def _follow_graphs(
     rows: Sequence[Row],
     parts: "Callable[[str, GangLayout], GraphParts]",
     run: Run,
-    raise_lost_interrupt: Callable[[], None],
 ) -> None:
     """One graph per pool, all fed by one dispatcher."""
     from airshower.pipelines.graph import build_graph, most_parcels  # imports Ray
@@ -176,12 +172,7 @@ def _follow_graphs(
     }
     traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)
     over_nodes = any(pool.gang.nodes > 1 for pool in pools.values())
-    with asked_to_end() as asked, places_kept() if over_nodes else nullcontext(_nothing) as places:
-
-        def look() -> str | None:
-            raise_lost_interrupt()
-            return places()
-
+    with asked_to_end() as asked, places_kept() if over_nodes else nullcontext(_nothing) as look:
         follow(graphs, traced, rows, run, dispatch, loaders, asked, look)
 
 
