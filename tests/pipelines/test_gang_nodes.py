@@ -64,7 +64,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_ranks_on_two_nodes_make_a_row_however_often_one_is_killed(tmp_path, pytestconfig, two_nodes):
     specs = [str(pytestconfig.rootpath / "configs" / "examples" / "street_edge.json")]
-    rows = read_rows(specs, overrides={"max_frames": 9, "num_steps": 20}, preset=tiny_transfer())
+    rows = read_rows(specs, overrides={"max_frames": 9, "num_steps": 36}, preset=tiny_transfer())
     victims = [lambda: members()[0].pid, leader]
     freed = []
 

@@ -141,7 +141,14 @@ def test_ctrl_c_stops_cleanly_with_130(tmp_path, random_model):
     (tmp_path / "row.json").write_text('{"prompt": "rain", "video_path": "street.mp4", "edge": {}, "num_steps": 1000}')
     words = f"-m airshower generate row.json -o run --weights {random_model}"
     command = [sys.executable, *words.split()]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, where these tests run behind an `&`
+    )
     lines = []
     for line in process.stderr or ():
         lines.append(line)
