@@ -178,7 +178,12 @@ def _overriding_address(address: str) -> Iterator[None]:
 
 
 def _use_token_if_there_is_one() -> None:
-    """As `ray.init` does: a token that is there is sent, unless RAY_AUTH_MODE says otherwise. Before Ray's import."""
+    """As `ray.init` does: a token that is there is sent, unless RAY_AUTH_MODE says otherwise."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return
     places = (os.environ.get("RAY_AUTH_TOKEN_PATH"), "~/.ray/auth_token")
     if os.environ.get("RAY_AUTH_TOKEN") or any(Path(place).expanduser().is_file() for place in places if place):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ["RAY_AUTH_MODE"] = "token"
+        from ray._raylet import Config  # type: ignore[attr-defined]
+
+        Config.initialize("")  # Ray may have been imported before, and reads its environment once

@@ -247,6 +247,27 @@ def test_a_cluster_that_is_not_there_is_one_line(call, monkeypatch):
     assert re.fullmatch(rf"airshower: job server of http://127\.0\.0\.1:{port}: nobody answers \(.*\)\n", errors)
 
 
+SAYS_ITS_MODE = """
+import ray
+from ray._raylet import get_authentication_mode
+from airshower.cluster.jobs import JobServer
+from airshower.cluster.session import ClusterError
+
+try:
+    JobServer("http://127.0.0.1:9")
+except ClusterError:
+    print(get_authentication_mode().name)
+"""
+
+
+def test_a_token_counts_in_a_process_that_has_imported_ray(monkeypatch):
+    """Else Ray would start clusters there that it can't speak to."""
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    ended = subprocess.run([sys.executable, "-c", SAYS_ITS_MODE], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert ended.stdout == "TOKEN\n", ended.stderr
+
+
 @pytest.mark.parametrize(("state", "given", "code"), [("SUCCEEDED", 0, 0), ("FAILED", 2, 2), ("FAILED", -9, 137)])
 def test_exit_codes_are_those_of_a_shell(state, given, code):
     assert Job(id="a", entrypoint="b", state=state, message="", driver_exit_code=given).exit_code == code
