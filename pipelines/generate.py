@@ -165,9 +165,8 @@ def _follow_graphs(
     graphs = [build_graph(name, parts(pool.device, pool.gang), writer, pool, dispatch) for name, pool in pools.items()]
     loaders = {
         "replica": sum(pool.replicas for pool in pools.values()),
-        "text encoder": sum(
-            pool.text_encoders or pool.replicas for pool in pools.values()
-        ),  # none: each replica has one
+        # a pool without text encoders has one in each replica
+        "text encoder": sum(pool.text_encoders or pool.replicas for pool in pools.values()),
         "annotators": sum(pool.annotators for pool in pools.values()),
     }
     traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)

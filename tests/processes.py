@@ -24,7 +24,8 @@ def kill(process: psutil.Process) -> bool:
 
 def kill_below(part_of_command: str) -> bool:
     """Kills the processes below this one whose command line has a part; False where there was none."""
-    return any([kill(process) for process, command in commands_below() if part_of_command in command])
+    killed = [kill(process) for process, command in commands_below() if part_of_command in command]
+    return any(killed)
 
 
 def is_running(pid: int) -> bool:
