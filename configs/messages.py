@@ -60,6 +60,7 @@ class PreparedClip:
     guided_region: PackedFrames | None = None  # white where the result is kept close to the input
     annotators: dict[str, str] = field(default_factory=dict)  # networks that computed some of it: SHA-256 of weights
     camera_tracks: dict[str, CameraTrack] = field(default_factory=dict)  # by camera; of the input's size
+    warnings: tuple[str, ...] = ()  # what in the row's files can hardly be meant, a line each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ class PreparedViews:
     controls: dict[str, PackedFrames]
     inputs: dict[str, PackedFrames]
     camera_tracks: dict[str, CameraTrack] = field(default_factory=dict)  # of the inputs' size
+    warnings: tuple[str, ...] = ()  # as in PreparedClip
 
 
 @dataclass(frozen=True, kw_only=True)

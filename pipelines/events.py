@@ -100,6 +100,15 @@ class Warned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowWarned:
+    """A row is made of files that can hardly be meant so; it is made all the same."""
+
+    index: int
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowDone:
     """A clip is written; `video` is its path in the run folder."""
 
@@ -120,5 +129,5 @@ class RowFailed:
 
 
 # What comes from the stages while rows are on their way.
-LiveEvent = Loaded | LoadFailed | StageFinished | RowProgress | Warned
+LiveEvent = Loaded | LoadFailed | StageFinished | RowProgress | RowWarned | Warned
 Event = Working | RunStarted | Planned | PoolsStarted | Expected | LiveEvent | RowDone | RowFailed

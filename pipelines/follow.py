@@ -14,7 +14,7 @@ from airshower.configs.messages import Row, RowError
 from airshower.pipelines.dispatch.dispatcher import Dispatch, Heard
 from airshower.pipelines.dispatch.feed import Feed
 from airshower.pipelines.dispatch.queue import Waiting
-from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, StageFinished, Warned
+from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, RowWarned, StageFinished, Warned
 from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.run import Run, lost
 from airshower.pipelines.stages import PostponedError
@@ -83,6 +83,7 @@ class _Following:
         self._asked_to_end, self._drained = asked_to_end, False
         self._look = look
         self._told: set[tuple[int, str]] = set()  # stages of unfinished rows that the listener knows of
+        self._warned: set[int] = set()  # rows
         self._ended: list[int] = []  # that the dispatcher doesn't know of
         self._offered: list[Waiting[Row]] = []  # likewise
         self._room = 0
@@ -182,6 +183,10 @@ class _Following:
             if (event.index, event.stage) in self._told:  # a stage that ran again after its worker died
                 return
             self._told.add((event.index, event.stage))
+        if isinstance(event, RowWarned):  # likewise
+            if event.index in self._warned:
+                return
+            self._warned.add(event.index)
         self._run.tell(event)
 
     def _untold_stages(self, entry: ManifestEntry) -> Iterator[StageFinished]:

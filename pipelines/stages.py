@@ -26,7 +26,7 @@ from airshower.configs.row_formats import AnySpec
 from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
 from airshower.pipelines.dispatch.parcels import packed, unpacked
 from airshower.pipelines.dispatch.queue import MOST_DEATHS
-from airshower.pipelines.events import StageFinished
+from airshower.pipelines.events import RowWarned, StageFinished
 from airshower.pipelines.loading import load_patiently
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def prepare_stage(
     """Decodes and checks inputs, computes missing controls: adds `prepared`."""
 
     def work(row: Row) -> Row:
-        return replace(row, prepared=prepare(spec_of(row)))
+        prepared = prepare(spec_of(row))
+        if prepared.warnings:
+            dispatch.report(RowWarned(index=row.index, name=row.name, message="; ".join(prepared.warnings)))
+        return replace(row, prepared=prepared)
 
     return packed(worked("prepare", unpacked(table), work, dispatch))
 

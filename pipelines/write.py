@@ -117,6 +117,7 @@ def record_of(
         "spec": spec.model_dump(mode="json"),
         "prompt": row.prompt,
         "model": generated.model,
+        "warnings": list(prepared.warnings),
         "annotators": prepared.annotators if isinstance(prepared, PreparedClip) else {},
         "seed": spec.seed,
         "fps": prepared.fps,

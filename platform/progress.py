@@ -27,6 +27,7 @@ from airshower.pipelines.events import (
     RowDone,
     RowFailed,
     RowProgress,
+    RowWarned,
     RunStarted,
     StageFinished,
     Warned,
@@ -79,7 +80,7 @@ class RunProgress:
                 self._fractions[event.index] = event.fraction
             case Expected():
                 self._ends_s = self._clock() + event.seconds
-            case Warned() | Loaded() | LoadFailed() | Planned():
+            case Warned() | RowWarned() | Loaded() | LoadFailed() | Planned():
                 pass
             case RowDone() | RowFailed():
                 self._ended.add(event.index)
@@ -255,6 +256,8 @@ def _told(event: Event, progress: RunProgress) -> str | None:
             return _plan_words(event)
         case Warned():
             return f"warning: {printable(event.message)}"
+        case RowWarned():
+            return f"warning: {printable(f'{event.name}: {event.message}')}"
         case RowFailed(stage="run"):  # the run stopped, with all rows that were left
             return None
         case RowFailed() if progress.failed <= _TOLD_FAILURES:
