@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from airshower.configs.cameras import RIG
 from airshower.configs.multiview_spec import MultiviewSpec, ViewSpec
 from airshower.configs.row_spec import Strict
-from airshower.configs.spec import CONTROLS, ClipSpec, ControlSpec, EdgeSpec, SegSpec, VisSpec
+from airshower.configs.spec import CONTROLS, ClipSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
 
 AnySpec = ClipSpec | MultiviewSpec
 
@@ -56,7 +56,7 @@ def fields_of(owner: str | None = None) -> dict[str, FieldInfo]:
     """The fields of rows of any kind, or of one of their objects; empty where there is no such object."""
     if owner is None:
         return {**MultiviewSpec.model_fields, **ClipSpec.model_fields}
-    objects: dict[str, type[Strict]] = {"edge": EdgeSpec, "vis": VisSpec, "depth": ControlSpec, "seg": SegSpec}
+    objects: dict[str, type[Strict]] = {"edge": EdgeSpec, "vis": VisSpec, "depth": DepthSpec, "seg": SegSpec}
     objects |= dict.fromkeys(RIG, ViewSpec)
     return objects[owner].model_fields if owner in objects else {}
 

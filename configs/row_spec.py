@@ -68,6 +68,10 @@ class RowSpec(Strict):
         description="JSON file with the parameters of the cameras that filmed the input, kept beside the clip; they "
         "don't shape it",
     )
+    keep_damaged_frames: bool = Field(
+        default=False,
+        description="Make the clip of a video in which frames are damaged or missing, too; its record names them",
+    )
     exact_reference: bool = Field(
         default=False,
         description="Do as the published code where it is known to do worse: frames that a chunk passes on lose their "

@@ -11,7 +11,7 @@ from airshower.cluster.packing import unpack_frames
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
-from airshower.pipelines.media import MediaError
+from airshower.pipelines.decoding.errors import MediaError
 from airshower.pipelines.prepare import prepare_clip
 
 FRAMES, HEIGHT, WIDTH = 9, 144, 256
