@@ -128,19 +128,16 @@ def _exr(data: bytes, path: str, limits: MediaLimits) -> np.ndarray:
         with OpenEXR.File(io.BytesIO(data), separate_channels=True, header_only=True) as head:
             low, high = head.header()["dataWindow"]
             limits.check_frame(path, int(high[1] - low[1]) + 1, int(high[0] - low[0]) + 1)
-        with OpenEXR.File(io.BytesIO(data), separate_channels=True) as file:
-            channels = file.channels()
+        with OpenEXR.File(io.BytesIO(data), separate_channels=True) as file:  # which is empty after the block
+            pixels = {name: np.array(channel.pixels, np.float32) for name, channel in file.channels().items()}
     except MediaError:
         raise
     except Exception as error:  # its binding raises whatever the library says
         raise MediaError(f"{path}: damaged or cut off: copy or make it again") from error
-    name = next((one for one in _EXR_CHANNELS if one in channels), None)
+    name = next((one for one in _EXR_CHANNELS if one in pixels), None)
     if name is None:
-        raise MediaError(f"{path}: its channels are {', '.join(channels)}: name the depth Z")
-    pixels = np.asarray(channels[name].pixels, np.float32)
-    if pixels.ndim != 2 or not pixels.size:
-        raise MediaError(f"{path}: damaged or cut off: copy or make it again")
-    return pixels
+        raise MediaError(f"{path}: its channels are {', '.join(pixels)}: name the depth Z")
+    return pixels[name]
 
 
 def _picture(data: bytes, path: str) -> np.ndarray:

@@ -5,8 +5,6 @@ import numpy as np
 from airshower.configs.sizes import Size
 from airshower.pipelines.decoding.limits import MediaLimits
 
-_MOST_AHEAD_BYTES = 2**28  # that are taken for frames which a header announces
-
 
 class FrameBuffer:
     """Grows with the frames; `expected` are those that will probably come."""
@@ -15,14 +13,14 @@ class FrameBuffer:
         """Raises MediaError where more are expected than allowed."""
         limits.check_clip(path, expected, size)
         self._path, self._size, self._limits = path, size, limits
-        most_ahead = max(1, _MOST_AHEAD_BYTES // (3 * size.height * size.width))
-        self._frames = np.empty((max(1, min(expected, most_ahead)), size.height, size.width, 3), np.uint8)
+        # Pages that no frame comes into are never touched, so a header that promises too much costs nothing.
+        self._frames = np.empty((max(1, expected), size.height, size.width, 3), np.uint8)
         self._count = 0
 
     def add(self, frame_HW3: np.ndarray) -> None:
         """Takes one more; raises MediaError where that is more than allowed."""
+        self._limits.check_clip(self._path, self._count + 1, self._size)
         if self._count == len(self._frames):
-            self._limits.check_clip(self._path, self._count + 1, self._size)
             self._frames.resize((self._count + self._count // 2 + 1, *self._frames.shape[1:]), refcheck=False)
         self._frames[self._count] = frame_HW3
         self._count += 1

@@ -7,7 +7,6 @@ made progressive. The number of decoder threads changes the time that it takes a
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import NamedTuple
 
 import av
@@ -16,6 +15,9 @@ from av.filter import Graph
 from av.video.stream import VideoStream
 
 from airshower.pipelines.decoding.errors import MediaError
+
+_GAP = 1.75  # frames from one to the next, beyond which some are missing
+_KEPT_REMEDY = ", or set keep_damaged_frames to true"
 
 
 class Shown(NamedTuple):
@@ -32,34 +34,50 @@ class Decoder:
     container: InputContainer
     stream: VideoStream
     path: str
+    rate: float
     keep_damaged: bool = False
     threads: int = 0  # 0: one per core
     most_px: int = 2**27  # of a frame
     damaged: list[int] = field(default_factory=list)  # frames, as they came
+    after_gaps: list[int] = field(default_factory=list)  # frames that may refer to others which didn't come
     interlaced: bool = False
     frames: int = 0  # that came
+    end_s: float | None = None  # of the last one
+    _failed: bool = False  # a packet, since the last key frame
 
     def __iter__(self) -> Iterator[Shown]:
         """Raises MediaError where a frame can't be decoded as it was encoded."""
         context = self.stream.codec_context
-        context.thread_type, context.thread_count = "AUTO", self.threads
+        # What several threads make of damage depends on which of them comes first.
+        context.thread_type, context.thread_count = "AUTO", 1 if self.keep_damaged else self.threads
         context.options = {
             "max_pixels": str(self.most_px),
-            **({} if self.keep_damaged else {"err_detect": "explode"}),
+            **({} if self.keep_damaged else {"err_detect": "explode+crccheck"}),
         }
         return iter(_progressive(self._decoded(), self._note_interlaced, self.stream))
 
     def _decoded(self) -> Iterator[Shown]:
-        broken = False  # from damage to the next key frame, what refers to it is damaged, too
+        broken = skipped = False  # from damage to the next key frame, what refers to it is damaged, too
+        before_s: float | None = None
         for packet in self._packets():
             for frame in self._frames_of(packet):
                 if frame.is_corrupt and not self.keep_damaged:
                     raise self._damage()
-                broken = (broken and not frame.key_frame) or frame.is_corrupt
+                time_s = self._time_s(frame)
+                skipped = (skipped or self._is_gap(before_s, time_s)) and not frame.key_frame
+                broken = ((broken or self._failed) and not frame.key_frame) or frame.is_corrupt
+                self._failed, before_s = False, time_s
+                if time_s is not None:
+                    self.end_s = max(self.end_s or 0.0, time_s + 1 / self.rate)
                 if broken:
                     self.damaged.append(self.frames)
-                yield Shown(frame, _time_s(frame, self.stream.time_base))
+                elif skipped:
+                    self.after_gaps.append(self.frames)
+                yield Shown(frame, time_s)
                 self.frames += 1
+
+    def _is_gap(self, before_s: float | None, time_s: float | None) -> bool:
+        return before_s is not None and time_s is not None and (time_s - before_s) * self.rate > _GAP
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """The stream's packets and, at the end, None."""
@@ -78,21 +96,23 @@ class Decoder:
     def _frames_of(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         try:
             return self.stream.decode(packet)
-        except (av.FFmpegError, MemoryError) as error:
-            if not self.keep_damaged or isinstance(error, MemoryError):
+        except av.FFmpegError as error:
+            if not self.keep_damaged:
                 raise self._damage() from error
-            return []  # a gap in time shows where
+            self._failed = True
+            return []
 
     def _damage(self) -> MediaError:
-        return MediaError(f"{self.path}: damaged after {self.frames} frames: copy or make it again")
+        return MediaError(f"{self.path}: damaged after {self.frames} frames: copy or make it again{_KEPT_REMEDY}")
+
+    def _time_s(self, frame: av.VideoFrame) -> float | None:
+        # ASF has one time per packet, which is that of decoding: of reordered frames it would go back and forth.
+        at = frame.dts if self.container.format.name == "asf" else frame.pts
+        base = frame.time_base or self.stream.time_base
+        return None if at is None or base is None else float(at * base)
 
     def _note_interlaced(self) -> None:
         self.interlaced = True
-
-
-def _time_s(frame: av.VideoFrame, of_stream: Fraction | None) -> float | None:
-    base = frame.time_base or of_stream
-    return None if frame.pts is None or base is None else float(frame.pts * base)
 
 
 def _progressive(frames: Iterable[Shown], on_interlaced: Callable[[], None], stream: VideoStream) -> Iterator[Shown]:
@@ -128,4 +148,5 @@ def _pulled(graph: Graph) -> Iterator[Shown]:
             frame = graph.vpull()
         except (av.BlockingIOError, av.EOFError):
             return
-        yield Shown(frame, _time_s(frame, None))
+        at, base = frame.pts, frame.time_base
+        yield Shown(frame, None if at is None or base is None else float(at * base))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from airshower.pipelines.decoding.errors import MediaError
 from airshower.pipelines.decoding.limits import MediaLimits
@@ -52,7 +52,7 @@ def _pixels(image: Image.Image, data: bytes, path: str) -> tuple[np.ndarray, tup
 
 def _deep_colours(image: Image.Image, data: bytes) -> Callable[[], np.ndarray] | None:
     """A reader for colours of 16 bits, of which Pillow would cut the lower ones off; None for other pictures."""
-    is_deep = (image.format == "PNG" and data[24:25] == b"\x10") or image.info.get("bits") == 16
+    is_deep = data[24:25] == b"\x10" if image.format == "PNG" else _bits(image) > 8
     if image.mode not in ("RGB", "RGBA") or not is_deep:
         return None
 
@@ -61,6 +61,12 @@ def _deep_colours(image: Image.Image, data: bytes) -> Callable[[], np.ndarray] |
         return _rounded(np.asarray(pixels))
 
     return read
+
+
+def _bits(image: Image.Image) -> int:
+    """Of a channel of a TIFF; 8 for other kinds."""
+    tags = getattr(image, "tag_v2", {})
+    return max(tags.get(ExifTags.Base.BitsPerSample, (8,)))
 
 
 def _rounded(deep: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """From the times of frames to a constant rate: frame n of a clip is shown at n / rate, whatever a file's times are.
 
-Times jitter, by rounding in a container or as a phone records: a frame that comes within three quarters of a frame of
-its turn has its place. Where single frames are missing in an else constant file, it has lost them, and that is damage.
-Where many come out of turn its rate varies; then frames are shown for as long as they were and the clip is told of it.
+Times jitter, by rounding in a container or as a phone records: a frame that comes less than a frame early or late
+has its turn. Where single frames of an else constant file are missing, it has lost them, and that is damage.
+Where many come out of turn its rate varies; then frames are shown for as long as they were, and the user hears of it.
 Pure: knows neither files nor pictures.
 """
 
@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TypeVar
 
-_TURN = 0.75  # of a frame, by which a frame may come early or late
-_MOST_GAPS = 0.05  # of the frames; with more of them a rate varies
+_TURN = 0.7  # of a frame, by which a frame may come early or late
+_DRIFT = 0.3  # below which that may be a recorder's clock, which isn't quite the rate: it must not add up
+_FOLLOWED = 0.2  # of it
+_MOST_FAULTS = 0.05  # of the frames; with more of them a rate varies
 
 T = TypeVar("T")
 
@@ -43,9 +45,16 @@ class Timeline:
         return not self.gaps and not self.doubled
 
     @property
-    def has_lost_frames(self) -> bool:
-        """Whether single frames are missing in a file that is constant else."""
-        return bool(self.gaps) and not self.doubled and len(self.gaps) <= max(1, _MOST_GAPS * self.frames)
+    def is_faulty(self) -> bool:
+        """Whether single frames are missing, or come at the time of another, in a file that is constant else."""
+        return not self.is_constant and len(self.gaps) + self.doubled <= max(1, _MOST_FAULTS * self.frames)
+
+    def place_of(self, frame: int) -> int:
+        """About the place of the n-th frame that came, counted from 0."""
+        for gap in self.gaps:
+            if frame >= gap.first:
+                frame += gap.frames
+        return frame
 
     def places(self, time_s: float | None) -> int:
         """How many places the next frame takes: its own, and those before it that the frame before it is shown in."""
@@ -63,8 +72,12 @@ class Timeline:
             return self._end
         if self._zero_s is None:
             self._zero_s = time_s - self._end / self.rate
-        position = (time_s - self._zero_s) * self.rate
-        return self._end if abs(position - self._end) <= _TURN else max(0, round(position))
+        late = (time_s - self._zero_s) * self.rate - self._end
+        if abs(late) > _TURN:
+            return max(0, round(self._end + late))
+        if abs(late) < _DRIFT:
+            self._zero_s += _FOLLOWED * late / self.rate
+        return self._end
 
 
 def at_constant_rate(frames: Iterable[tuple[T, float | None]], timeline: Timeline) -> Iterator[T]:

@@ -1,5 +1,6 @@
 """One open video file: its picture at a constant rate, frame by frame, and what had to be done for that."""
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import IO
@@ -19,6 +20,8 @@ from airshower.pipelines.decoding.orientation import is_lying, upright
 from airshower.pipelines.decoding.timeline import Timeline, at_constant_rate
 
 _SHOWN_GAPS = 3  # that a message names
+_EARLY_FRAMES = 1.5  # by which a file may end before the time that it says
+_SPAN = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)\0*")
 
 
 class VideoFile:
@@ -41,11 +44,12 @@ class VideoFile:
         self._container, self._stream, self._file = container, stream, file
         self._path, self._limits = path, limits
         self._decoder = Decoder(
-            container, stream, path, keep_damaged=keep_damaged, threads=threads, most_px=limits.frame_px
+            container, stream, path, rate, keep_damaged=keep_damaged, threads=threads, most_px=limits.frame_px
         )
         # AVI has slots; a program that captures leaves the slot of a frame that it has no time for empty.
         self._timeline = Timeline(rate=rate, counted=container.format.name == "avi")
         self._colours: str | None = None
+        self._end_words: str | None = None
 
     @property
     def announced_frames(self) -> int:
@@ -92,31 +96,23 @@ class VideoFile:
                 yield converted[1]
                 given += 1
         except MediaError as error:
-            self._check_whole()
+            self._check_end(missing_bytes(self._file), early=False)
             raise error
         if given != most:
-            self._check_whole()
+            self._check_end(missing_bytes(self._file), early=self._ends_early())
         if not given:
             raise MediaError(f"{self._path}: no frame in it: copy or make it again")
         self._check_times()
 
     def notes(self) -> tuple[str, ...]:
         """What was converted or kept, in words for the user."""
-        timeline, aspect = self._timeline, self._stream.sample_aspect_ratio
         found = (
             self._colours,
             "is interlaced, and was made progressive" if self._decoder.interlaced else None,
-            f"has pixels of {aspect.numerator}:{aspect.denominator}, and was stretched to square ones"
-            if aspect and aspect not in (0, 1)
-            else None,
+            self._aspect_words(),
+            self._rate_words(),
             self._damage_words(),
-            self._gap_words() if timeline.has_lost_frames and not timeline.counted else None,
-            f"has {len(timeline.gaps)} gaps between its frames, which were taken one after the other"
-            if timeline.counted and timeline.gaps
-            else None,
-            f"has a rate that varies, and was brought to {self.rate:g} fps"
-            if not (timeline.counted or timeline.is_constant or timeline.has_lost_frames)
-            else None,
+            self._end_words,
         )
         return tuple(words for words in found if words)
 
@@ -131,36 +127,80 @@ class VideoFile:
         width = max(1, round(frame.width * aspect)) if aspect else frame.width
         return Size(width, frame.height) if is_lying(frame) else Size(frame.height, width)
 
-    def _check_whole(self) -> None:
-        """Raises MediaError where the file ends before its parts do."""
-        missing = missing_bytes(self._file)
-        if missing:
-            announced = f" of {self._stream.frames}" if self._stream.frames else ""
-            raise MediaError(
-                f"{self._path}: truncated, only {self._decoder.frames} frames{announced} are there and {missing:,} "
-                "bytes are missing: copy or make it again"
-            )
+    def _check_end(self, missing: int, *, early: bool) -> None:
+        """Raises MediaError where bytes are missing or the frames end early, unless what is there is to be kept."""
+        if not (missing or early):
+            return
+        if self._decoder.keep_damaged and self._decoder.frames:
+            self._end_words = f"is cut off, and its {counted(self._decoder.frames, 'frame')} were kept"
+            return
+        announced = f" of {self._stream.frames}" if self._stream.frames else ""
+        lacking = f" and {missing:,} bytes are missing" if missing else ""
+        raise MediaError(
+            f"{self._path}: truncated, only {counted(self._decoder.frames, 'frame')}{announced} are there{lacking}: "
+            "copy or make it again, or set keep_damaged_frames to true"
+        )
+
+    def _ends_early(self) -> bool:
+        """Whether the frames end before the time that Matroska says, as they do where FFmpeg loses its way in it."""
+        if self._container.format.name != "matroska,webm" or self._decoder.end_s is None:
+            return False
+        written = _SPAN.fullmatch(self._stream.metadata.get("DURATION", ""))
+        if written:
+            hours, minutes, seconds = map(float, written.groups())
+            end_s = 3600 * hours + 60 * minutes + seconds
+        elif len(self._container.streams) == 1:
+            end_s = (self._container.duration or 0) / av.time_base
+        else:
+            return False
+        # Some programs count it from 0 and some from the first frame, so the later end is the one to compare with.
+        return self._decoder.end_s < end_s - _EARLY_FRAMES / self.rate
+
+    @property
+    def _is_faulty(self) -> bool:
+        return self._timeline.is_faulty and not self._timeline.counted
 
     def _check_times(self) -> None:
-        timeline = self._timeline
-        if timeline.has_lost_frames and not timeline.counted and not self._decoder.keep_damaged:
+        if self._is_faulty and not self._decoder.keep_damaged:
             raise MediaError(
-                f"{self._path}: {self._gap_words()}: copy or make it again, or set keep_damaged_frames to true"
+                f"{self._path}: {self._fault_words()}: copy or make it again, or set keep_damaged_frames to true"
             )
 
-    def _gap_words(self) -> str:
-        gaps = self._timeline.gaps
+    def _aspect_words(self) -> str | None:
+        aspect = self._stream.sample_aspect_ratio
+        if not aspect or aspect == 1:
+            return None
+        return f"has pixels of {aspect.numerator}:{aspect.denominator}, and was stretched to square ones"
+
+    def _rate_words(self) -> str | None:
+        timeline = self._timeline
+        if timeline.counted and timeline.gaps:
+            return f"has {counted(len(timeline.gaps), 'gap')} between its frames, which were taken one after the other"
+        if timeline.counted or timeline.is_constant or timeline.is_faulty:
+            return None
+        return f"has a rate that varies, and was brought to {self.rate:g} fps"
+
+    def _damage_words(self) -> str | None:
+        decoder, timeline = self._decoder, self._timeline
+        faults = f"{self._fault_words()}; the frame before is shown instead" if self._is_faulty else ""
+        after = decoder.after_gaps if self._is_faulty else []
+        places = sorted(timeline.place_of(frame) for frame in {*decoder.damaged, *after})
+        damaged = f"frames that may be damaged were kept: {_runs(places)}" if places else ""
+        return "; ".join(words for words in (faults, damaged) if words) or None
+
+    def _fault_words(self) -> str:
+        gaps, doubled = self._timeline.gaps, self._timeline.doubled
         lost = sum(gap.frames for gap in gaps)
         where = [f"{gap.frames} at {gap.first / self.rate:.2f} s" for gap in gaps[:_SHOWN_GAPS]]
         more = f" and {len(gaps) - _SHOWN_GAPS} more" if len(gaps) > _SHOWN_GAPS else ""
-        kept = ", and the ones before them are shown" if self._decoder.keep_damaged else ""
-        return f"{lost} frames are missing ({', '.join(where)}{more}){kept}"
+        missing = f"{counted(lost, 'frame')} missing ({', '.join(where)}{more})" if gaps else ""
+        late = f"{counted(doubled, 'frame')} at the time of another" if doubled else ""
+        return " and ".join(words for words in (missing, late) if words)
 
-    def _damage_words(self) -> str | None:
-        damaged = self._decoder.damaged
-        if not damaged:
-            return None
-        return f"{len(damaged)} frames are damaged and were kept: {_runs(damaged)}"
+
+def counted(number: int, what: str) -> str:
+    """A number of things in words."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _runs(numbers: list[int]) -> str:
