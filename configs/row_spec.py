@@ -75,7 +75,7 @@ class RowSpec(Strict):
     exact_reference: bool = Field(
         default=False,
         description="Do as the published code where it is known to do worse: frames that a chunk passes on lose their "
-        "fractions instead of being rounded",
+        "fractions instead of being rounded, and guided generation drifts from chunk to chunk",
     )
 
     @field_validator("name")
