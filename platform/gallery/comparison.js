@@ -46,7 +46,7 @@ class Comparison {
     this.edge.setAttribute("aria-valuetext", `${at} % ${this.label}`);
   }
   against(tile) {
-    const shown = tile.querySelector("video, img");
+    const shown = tile.querySelector(".video, img");
     this.label = tile.querySelector(".against").textContent;
     this.tiles.forEach((one) => one.querySelector(".against").setAttribute("aria-pressed", String(one === tile)));
     this.screen.classList.remove("alone");
@@ -61,6 +61,5 @@ class Comparison {
     giveBack(this.over);
     this.over.dataset.src = source;
     this.media.load();
-    this.over.addEventListener("loadeddata", () => this.media.playback.follow(), { once: true });
   }
 }

@@ -25,6 +25,7 @@ class Playback {
   take() { this.media.forEach((some) => { some.playback = this; }); }
   start() {
     const videos = this.videos();
+    this.follow(); // videos that have only just come
     if (!this.runs()) videos.forEach((video) => video.pause());
     else if (videos.every((video) => video.readyState >= 2)) videos.forEach((video) => video.play().catch(() => {}));
     this.show();

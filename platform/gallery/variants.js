@@ -8,8 +8,7 @@ class Group {
     const medias = members.map((clip) => clip.media);
     const shared = this.sharedTile();
     if (shared) medias.push(shared);
-    const videos = medias.some((media) => media.videos.length);
-    if (!videos) this.element.querySelector(".transport").remove();
+    if (!medias.some((media) => media.places.length)) this.element.querySelector(".transport").remove();
     this.playback = new Playback(this.element, medias, members[0].playback.fps);
   }
 
@@ -18,6 +17,7 @@ class Group {
     if (!tile) return null;
     const copy = this.element.querySelector(".shared");
     copy.replaceChildren(...tile.cloneNode(true).children);
+    copy.querySelector("video")?.remove(); // the tile's own
     const button = copy.querySelector(".against");
     button?.replaceWith(button.textContent);
     const media = new Media(copy);
