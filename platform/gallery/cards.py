@@ -134,13 +134,15 @@ def card_of(entry: Mapping[str, Any], record: Mapping[str, Any]) -> Card:
 
 
 def _files(entry: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, str]:
-    """Paths of the clip's files in the run folder, by kind, the clip itself first."""
+    """Paths of the clip's files in the run folder, by kind, the clip itself first and its record last."""
     if entry["status"] != "done":
         return {}
-    folder = posixpath.dirname(entry.get("record") or "")
+    record_path = entry.get("record")
+    folder = posixpath.dirname(record_path or "")
     outputs = {kind: posixpath.join(folder, file) for kind, file in (record.get("outputs") or {}).items()}
-    own = {kind: entry[kind] for kind in ("video", "record") if entry.get(kind)}
-    return {kind: path for kind, path in {"video": None, **outputs, **own}.items() if path}
+    outputs.pop("record", None)
+    found = {"video": entry.get("video"), **outputs, "record": record_path}
+    return {kind: path for kind, path in found.items() if path}
 
 
 def _references(files: Mapping[str, str], spec: Mapping[str, Any]) -> Iterator[Tile]:

@@ -17,13 +17,17 @@ class Comparison {
   }
 
   followPointer() {
+    let from = null; // of a finger that may only want to scroll
     this.screen.addEventListener("pointerdown", (event) => {
       if (event.button || event.target.closest("button")) return;
       this.screen.setPointerCapture(event.pointerId);
-      if (event.pointerType === "mouse") this.moveBelow(event); // a finger may only want to scroll
+      from = event.pointerType === "mouse" ? null : event;
+      if (!from) this.moveBelow(event);
     });
     this.screen.addEventListener("pointermove", (event) => {
-      if (this.screen.hasPointerCapture(event.pointerId)) this.moveBelow(event);
+      if (!this.screen.hasPointerCapture(event.pointerId) || (from && !goesSideways(from, event))) return;
+      from = null;
+      this.moveBelow(event);
     });
     this.screen.addEventListener("click", (event) => event.target.closest("button") || this.moveBelow(event));
   }
@@ -62,4 +66,9 @@ class Comparison {
     this.over.dataset.src = source;
     this.media.load();
   }
+}
+
+function goesSideways(from, to) {
+  const [across, down] = [Math.abs(to.clientX - from.clientX), Math.abs(to.clientY - from.clientY)];
+  return across > 4 && across > down;
 }
