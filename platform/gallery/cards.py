@@ -100,8 +100,13 @@ class Card:
 
 
 def card_of(entry: Mapping[str, Any], record: Mapping[str, Any]) -> Card:
-    """The card of a line of the manifest; `record` is its NAME.json, empty where there is none."""
+    """The card of a line of the manifest; `record` is its NAME.json, empty where there is none.
+
+    Raises AttributeError, TypeError or ValueError for a record of another form than a run's.
+    """
     spec = record.get("spec") or {}
+    if any(not isinstance(spec.get(part) or {}, Mapping) for part in (*CONTROLS, *RIG)):
+        raise TypeError("spec: a control or a camera is an object")
     model = record.get("model") or {}
     files = _files(entry, record)
     return Card(

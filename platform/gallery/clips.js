@@ -15,7 +15,10 @@ class Clip {
     if (!button) return;
     button.hidden = !document.fullscreenEnabled;
     const stage = button.closest("figure");
-    button.addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen()));
+    button.addEventListener("click", () => {
+      if (document.fullscreenElement) document.exitFullscreen();
+      else stage.requestFullscreen();
+    });
   }
   words() { // what the search box looks through
     this.text ??= [...this.card.querySelectorAll("h2, .prompt, .reason, .failed-in, .warnings, .origin .path")]

@@ -1,7 +1,9 @@
 // The slider of a card: what it is compared with lies over the output and is cut off at the edge. Mouse and touch move
 // the edge from anywhere in the picture, the arrow keys where it has the focus.
 
-const KEY_STEPS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100 };
+const KEY_STEPS = {
+  ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100,
+};
 
 class Comparison {
   constructor(card, media) {

@@ -1,10 +1,17 @@
 // Copy buttons, prompts that unfold, and menus that close when one looks elsewhere.
 
+const told = document.querySelector(".told");
 const COPIED = {
   seed: (clip) => String(clip.facts.seed),
   prompt: (clip) => clip.card.querySelector(".prompt").textContent,
   row: (clip) => JSON.stringify(clip.facts.row, null, 2),
 };
+
+function say(words) {
+  told.textContent = words;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { told.textContent = ""; }, 6000);
+}
 
 async function copy(text) {
   try {

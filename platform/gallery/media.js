@@ -1,7 +1,7 @@
 "use strict";
 // Videos and images below an element. A video is made where its place in the page is near the window, and taken away
-// where it is far: browsers limit how many players a page may have, and thousands would make it slow. What plays them is
-// their playback's business.
+// where it is far: browsers limit how many players a page may have, and thousands would make it slow. What plays them
+// is their playback's business.
 
 class Media {
   constructor(root) {
@@ -28,7 +28,8 @@ class Media {
 
   video(place) {
     const video = document.createElement("video");
-    Object.assign(video, { muted: true, playsInline: true, preload: "auto", disableRemotePlayback: true, disablePictureInPicture: true });
+    Object.assign(video, { muted: true, playsInline: true, preload: "auto" });
+    Object.assign(video, { disableRemotePlayback: true, disablePictureInPicture: true });
     video.setAttribute("aria-label", place.dataset.label);
     video.addEventListener("loadedmetadata", () => fit(place, video.videoWidth, video.videoHeight));
     video.addEventListener("canplay", () => this.playback.start()); // first, and after every seek

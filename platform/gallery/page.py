@@ -29,7 +29,7 @@ MOST_CARDS = 2000  # a browser is asked to show
 _PARALLEL_READS = 16
 _FOLDER = Path(__file__).parent
 _STYLES = (_FOLDER.parent / "page.css", _FOLDER / "gallery.css", _FOLDER / "card.css")
-_SCRIPTS = ("media", "playback", "comparison", "clips", "variants", "view", "copying", "start")  # in this order
+_SCRIPTS = ("media", "playback", "comparison", "clips", "variants", "view", "address", "copying", "start")  # in order
 
 
 def write_gallery(run_folder: str) -> str:
@@ -46,7 +46,7 @@ def write_gallery(run_folder: str) -> str:
     entries = table.take(pa.array(_shown(table["status"]), pa.int64())).to_pylist()
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:  # on object storage each record is a request of its own
         records = pool.map(lambda entry: _read_record(folder, entry), entries)
-        cards = [card_of(entry, record) for entry, record in zip(entries, records, strict=True)]
+        cards = [_card(entry, record) for entry, record in zip(entries, records, strict=True)]
     page = storage.join(folder, "index.html")
     with storage.open_file(page, "wb") as file:
         report = REPORT_NAME if storage.exists(storage.join(folder, REPORT_NAME)) else None
@@ -67,14 +67,27 @@ def _shown(status: pa.ChunkedArray) -> list[int]:
 
 
 def _read_record(folder: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The clip's record; a clip whose record is gone or unreadable is shown from the manifest alone."""
+    """The clip's record, empty where it is gone or unreadable."""
     if not entry.get("record"):
         return {}
     try:
-        record = json.loads(storage.read_bytes(storage.join(folder, entry["record"])))
+        data = storage.read_bytes(storage.join(folder, entry["record"]))
+        record = json.loads(data, parse_constant=_refuse)
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON: no script could read it")
+
+
+def _card(entry: Mapping[str, Any], record: Mapping[str, Any]) -> Card:
+    """The clip's card; one whose record isn't what a run writes is shown from the manifest alone."""
+    try:
+        return card_of(entry, record)
+    except (AttributeError, TypeError, ValueError):
+        return card_of(entry, {})
 
 
 def render(title: str, cards: Sequence[Card], rows: int, report: str | None = None) -> str:

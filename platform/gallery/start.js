@@ -42,7 +42,6 @@ document.querySelector(".narrow").addEventListener("click", ({ currentTarget }) 
   const open = document.querySelector(".bar").classList.toggle("open");
   currentTarget.setAttribute("aria-expanded", String(open));
 });
-addEventListener("hashchange", follow);
 new ResizeObserver(([bar]) => { // it sticks to the window's edge, and what is scrolled to has to stay clear of it
   document.documentElement.style.setProperty("--bar", `${bar.target.offsetHeight + 8}px`);
 }).observe(document.querySelector(".bar"));

@@ -4,7 +4,6 @@ class Group {
   constructor(members) {
     this.members = members;
     this.element = document.querySelector(".group-form").content.firstElementChild.cloneNode(true);
-    this.element.querySelector("h2").textContent = `${members.length} variants of one input`;
     const medias = members.map((clip) => clip.media);
     const shared = this.sharedTile();
     if (shared) medias.push(shared);
@@ -29,7 +28,12 @@ class Group {
     ordered.forEach((clip) => clip.comparison?.moveTo(0)); // the input is beside them as a whole
     this.playback.take();
   }
-  showIfAny() { this.element.hidden = this.members.every((clip) => clip.card.hidden); }
+  showIfAny() {
+    const all = this.members.length;
+    const shown = this.members.filter((clip) => !clip.card.hidden).length;
+    this.element.hidden = !shown;
+    this.element.querySelector("h2").textContent = `${shown === all ? all : `${shown} of ${all}`} variants of one input`;
+  }
 }
 
 const groups = new Map(); // by number, made when they are first asked for

@@ -1,10 +1,7 @@
-// Which clips are shown and in which order, as the form says. The form is kept in the address, as #?words=rain&order=time,
-// so that a link shows the same; #NAME leads to one clip.
+// Which clips are shown, in which order, and whether as groups of variants, as the form says.
 
 const form = document.querySelector(".choices");
-const told = document.querySelector(".told");
 const nothing = document.querySelector("main > .empty");
-const byName = new Map([...clips].reverse().map((clip) => [clip.facts.name, clip]));
 
 const ranks = { failed: 0, warnings: 1, done: 2 };
 const rank = ({ status, warnings }) => ranks[status === "done" && warnings ? "warnings" : status];
@@ -64,13 +61,7 @@ function sayHowMany() {
   nothing.hidden = shown > 0;
 }
 
-function remember() {
-  const given = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-  const address = location.href.split("#")[0];
-  history.replaceState(null, "", given.size ? `${address}#?${given}` : address);
-}
-
-function restore(given) {
+function fill(given) {
   form.querySelectorAll("[name]").forEach((field) => {
     const values = given.getAll(field.name);
     if (!field.matches("[type=checkbox], [type=radio]")) field.value = values[0] ?? "";
@@ -78,57 +69,10 @@ function restore(given) {
   });
 }
 
-function say(words) {
-  told.textContent = words;
-  clearTimeout(say.timer);
-  say.timer = setTimeout(() => { told.textContent = ""; }, 6000);
-}
-
 function clearFilters() {
   const { order, variants } = choice();
-  restore(new URLSearchParams({ order, ...(variants && { variants: "on" }) }));
+  fill(new URLSearchParams({ order, ...(variants && { variants: "on" }) }));
   apply();
 }
 
-// What the address asks for: a view, or one clip, which is shown whatever the filters say.
-function follow() {
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  if (!wanted || wanted.startsWith("?")) {
-    restore(new URLSearchParams(location.hash.slice(2)));
-    apply();
-    return;
-  }
-  apply();
-  if (byName.has(wanted)) lookAt(byName.get(wanted));
-  else say(`${wanted} is not on this page.`);
-}
-
-function lookAt(clip) {
-  if (clip.card.hidden) {
-    clearFilters();
-    say(`Filters are cleared: they had hidden ${clip.facts.name}.`);
-  }
-  document.querySelector(".looked-at")?.classList.remove("looked-at");
-  clip.card.classList.add("looked-at");
-  goTo(clip.card);
-}
-
-// Cards above take their true heights only while they come into the window, so that one has to look again for a moment.
-function goTo(card) {
-  const until = performance.now() + 700;
-  const asked = new AbortController();
-  ["wheel", "pointerdown", "keydown"].forEach((kind) => addEventListener(kind, () => asked.abort(), { signal: asked.signal }));
-  card.focus({ preventScroll: true });
-  (function settle() {
-    if (asked.signal.aborted) return;
-    card.scrollIntoView({ block: "start" });
-    if (performance.now() < until) requestAnimationFrame(settle);
-    else asked.abort();
-  })();
-}
-
-form.addEventListener("input", () => { apply(); remember(); });
 form.addEventListener("submit", (event) => event.preventDefault());
-document.querySelectorAll(".clear").forEach((button) => {
-  button.addEventListener("click", () => { clearFilters(); remember(); });
-});

@@ -64,9 +64,12 @@ class Tab:
     def _box(self, selector: str) -> tuple[float, float, float, float]:
         found = f"document.querySelector({json.dumps(selector)})"
         self.value(f"{found}.scrollIntoView({{ block: 'center' }})")
-        box = self.value(f"(({{ x, y, width, height }}) => [x, y, width, height])({found}.getBoundingClientRect())")
-        assert isinstance(box, list)
-        return tuple(box)
+        box = f"(({{ x, y, width, height }}) => [x, y, width, height])({found}.getBoundingClientRect())"
+        seen: list[object] = []
+        while len(seen) < 2 or seen[-1] != seen[-2]:  # what comes into the window may move the rest
+            seen.append(self.value(f"new Promise((done) => requestAnimationFrame(() => done({box})))"))
+        assert isinstance(seen[-1], list)
+        return tuple(seen[-1])
 
     def resize(self, width_px: int, height_px: int) -> None:
         size = {"width": width_px, "height": height_px}

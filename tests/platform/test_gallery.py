@@ -74,9 +74,13 @@ def test_each_file_can_be_downloaded_under_its_own_name_the_clip_first(tmp_path)
     assert sorted(map(str, names[1:])) == ["clip0.json", "clip0.mp4", "clip0_control_edge.mp4", "clip0_input.mp4"]
 
 
-def test_a_clip_without_its_record_is_shown_from_the_manifest(tmp_path):
+@pytest.mark.parametrize(
+    "damage",
+    ["{ truncated", "[]", '{"spec": {"seed": NaN}}', '{"spec": [1]}', '{"spec": {"edge": 3}}', '{"outputs": 7}'],
+)
+def test_a_clip_without_its_record_is_shown_from_the_manifest(tmp_path, damage):
     folder = make_run(tmp_path / "run")
-    (folder / "clip0.json").write_text("{ truncated")
+    (folder / "clip0.json").write_text(damage)
     page = Page(Path(write_gallery(str(folder))).read_text())
     assert page.given("div", "data-src") == ["clip0.mp4"]
     assert page.given("button", "data-copy") == ["prompt", "prompt"]  # its seed and its row aren't known
