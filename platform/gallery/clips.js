@@ -20,9 +20,11 @@ class Clip {
       else stage.requestFullscreen();
     });
   }
-  words() { // what the search box looks through
-    this.text ??= [...this.card.querySelectorAll("h2, .prompt, .reason, .failed-in, .warnings, .origin .path")]
-      .map((element) => element.textContent).join(" ").toLowerCase();
+  words() { // what the search box looks through; of the source its file, for folders would match everything
+    if (this.text !== undefined) return this.text;
+    const told = [...this.card.querySelectorAll("h2, .prompt, .reason, .failed-in, .warnings")];
+    const source = this.card.querySelector(".origin .path")?.textContent.split("/").at(-1);
+    this.text = [...told.map((element) => element.textContent), source].join(" ").toLowerCase();
     return this.text;
   }
 }
