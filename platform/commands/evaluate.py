@@ -62,7 +62,7 @@ def evaluate(
     """
     from airshower.pipelines.evaluate import evaluate as run
     from airshower.pipelines.evaluation.run import CLIPS, EvaluateSettings
-    from airshower.platform.gallery import write_gallery
+    from airshower.platform.gallery.page import write_gallery
 
     require_parts(ModelSource(preset=preset(model), weights=weights))  # before minutes of rendering
     settings = EvaluateSettings(

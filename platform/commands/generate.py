@@ -226,7 +226,7 @@ def generate(
 
 def _write_pages(folder: str, rows: int) -> str:
     """Writes the run's report and its gallery, and returns where they are; no run fails for want of a page."""
-    from airshower.platform.gallery import write_gallery
+    from airshower.platform.gallery.page import write_gallery
     from airshower.platform.report.page import write_report
     from airshower.platform.report.read import read_report
 
