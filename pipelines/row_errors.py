@@ -5,7 +5,7 @@ Knows the fields' names, bounds and types from the row format; decides nothing a
 
 import difflib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from annotated_types import Ge, Le
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from airshower.configs.row_formats import OBJECTS, fields_of
 
-_SHOWN_ERRORS = 3
+SHOWN_FAULTS = 3  # of a row
 _SHOWN_CHARACTERS = 60
 _RULES = {
     "int_type": ("must be a whole number", "write digits without quotes and decimal point"),
@@ -27,11 +27,24 @@ _RULES = {
 }
 
 
-def describe(error: ValidationError, overridden: Collection[str] = ()) -> str:
-    """The error as one line; `overridden` holds the (dotted) fields that were set on the command line."""
-    lines = [_line(detail, overridden) for detail in error.errors(include_url=False)]
-    hidden = len(lines) - _SHOWN_ERRORS
-    return "; ".join(lines[:_SHOWN_ERRORS]) + (f"; and {hidden} more" if hidden > 0 else "")
+def describe(error: ValidationError, overridden: Collection[str] = (), *, most: int | None = SHOWN_FAULTS) -> str:
+    """The error as one line; `overridden` holds the (dotted) fields that were set on the command line.
+
+    At most so many faults are named; None: all of them.
+    """
+    return joined([_line(detail, overridden) for detail in error.errors(include_url=False)], most)
+
+
+def joined(faults: Sequence[str], most: int | None) -> str:
+    """Several faults as one line, at most so many of them."""
+    hidden = 0 if most is None else len(faults) - most
+    return "; ".join(faults[:most]) + (f"; and {hidden} more" if hidden > 0 else "")
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, and with escapes for what a terminal or a file would choke on."""
+    line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 def unknown_field(name: str) -> str:

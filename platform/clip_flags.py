@@ -8,8 +8,7 @@ the same day, with its description, its default and its rules. `output_dir` has 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import annotated_types
 import typer
@@ -19,7 +18,7 @@ from rich.markup import escape
 
 from airshower.configs.cameras import RIG
 from airshower.configs.multiview_spec import MultiviewSpec
-from airshower.configs.row_formats import fields_of
+from airshower.configs.row_formats import alternatives, fields_of
 from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.pipelines.row_errors import describe
 
@@ -108,7 +107,7 @@ def clip_flags() -> list[ClipFlag]:
 def _flags_of(name: str, field: FieldInfo, panel: str) -> list[ClipFlag]:
     if name in _FLAGLESS:
         return []
-    values = (True, False) if bool in _alternatives(field.annotation) else (None,)
+    values = (True, False) if bool in alternatives(field.annotation) else (None,)
     return [ClipFlag(path=(name,), field=field, panel=panel, value=value) for value in values]
 
 
@@ -168,18 +167,9 @@ def _check(flag: ClipFlag, value: object) -> None:
     raise typer.BadParameter(describe(refusals[0], {".".join(flag.path)}))
 
 
-def _alternatives(annotation: object) -> list[Any]:
-    """The types an annotation allows, None left out."""
-    if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [kind for part in get_args(annotation) if part is not type(None) for kind in _alternatives(part)]
-    return [annotation]
-
-
 def _flag_type(annotation: object) -> tuple[type, tuple[str, ...], bool]:
     """(type of a value, the words it may be, whether the flag may be repeated) of a field's annotation."""
-    kind = _alternatives(annotation)[0]
+    kind = alternatives(annotation)[0]
     if get_origin(kind) is Literal:
         return str, get_args(kind), False
     many = get_origin(kind) is list
