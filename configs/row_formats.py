@@ -1,6 +1,6 @@
 """The kinds of rows together: which kind some fields are, and what is known of a field by its name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -53,6 +53,13 @@ def field_type(name: str) -> Any:  # noqa: ANN401 - types are of no one type
         return dict[str, Any]
     found = fields_of(owner).get(key) if dot else fields_of().get(name)
     return None if found is None else found.annotation
+
+
+def named_files(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every (field, path or URL) that a row's fields name, nested ones as `edge.control_path`; no other types."""
+    objects = {f"{name}.": fields[name] for name in OBJECTS if isinstance(fields.get(name), Mapping)}
+    for prefix, owner in {"": fields, **objects}.items():
+        yield from ((prefix + name, owner[name]) for name in PATH_FIELDS if isinstance(owner.get(name), str))
 
 
 def alternatives(annotation: object) -> list[Any]:

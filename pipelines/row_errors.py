@@ -27,12 +27,14 @@ _RULES = {
 }
 
 
-def describe(error: ValidationError, overridden: Collection[str] = (), *, most: int | None = SHOWN_FAULTS) -> str:
-    """The error as one line; `overridden` holds the (dotted) fields that were set on the command line.
+def describe(error: ValidationError, overridden: Collection[str] = ()) -> str:
+    """The error as one line; `overridden` holds the (dotted) fields that were set on the command line."""
+    return joined(faults_of(error, overridden), SHOWN_FAULTS)
 
-    At most so many faults are named; None: all of them.
-    """
-    return joined([_line(detail, overridden) for detail in error.errors(include_url=False)], most)
+
+def faults_of(error: ValidationError, overridden: Collection[str] = ()) -> list[str]:
+    """Every fault that the error names, each as a line."""
+    return [_line(detail, overridden) for detail in error.errors(include_url=False)]
 
 
 def joined(faults: Sequence[str], most: int | None) -> str:

@@ -102,14 +102,12 @@ def _looked_at(file: str, data: bytes) -> Iterable[Draft]:
         return _parquet_drafts(file, data)
     lines = list(lines_of(io.BytesIO(data)))
     text = "".join(lines)
-    return _json_drafts(file, text) if _start(text) in ("{", "[") else _csv_drafts(file, lines)
+    return _json_drafts(file, text) if _bare(text).lstrip().startswith(("{", "[")) else _csv_drafts(file, lines)
 
 
-def _start(text: str) -> str:
-    """The first character that is more than a comment."""
-    comments = _COMMENTS.match(text)
-    place = comments.end() if comments is not None else 0
-    return text[place : place + 1]
+def _bare(text: str) -> str:
+    """The text with the comments before its first value as spaces, so that its lines keep their numbers."""
+    return _COMMENTS.sub(lambda comments: re.sub(r"[^\n]", " ", comments[0]), text, count=1)
 
 
 def _lines(file: str) -> Iterator[str]:
@@ -119,12 +117,14 @@ def _lines(file: str) -> Iterator[str]:
 
 def _json_drafts(file: str, text: str) -> Iterable[Draft]:
     """The rows of a whole text: one, those of a list, or one per line whatever the file is called."""
+    text = _bare(text)
     try:
         value = parse_jsonc(text)
-    except ValueError:
-        if _start(text) == "{" and any(_object_in(line) is not None for line in io.StringIO(text)):
+    except ValueError as error:
+        if text.lstrip().startswith("{") and any(_object_in(line) is not None for line in io.StringIO(text)):
             return _lines_as_drafts(file, io.StringIO(text))
-        raise
+        several = ": write several rows as a list, or each in one line" if "Extra data" in str(error) else ""
+        raise ValueError(f"{error}{several}") from None
     if not isinstance(value, list):
         return [_whole(file, fields=value)]
     return [_part(file, "item", number, item) for number, item in enumerate(value, start=1)]
@@ -142,10 +142,10 @@ def _line_drafts(file: str, lines: Iterable[str]) -> Iterable[Draft]:
     """The rows of lines of JSON, or of the list or the one object that they are together."""
     rest = iter(lines)
     head = list(_until_value(rest))
-    start = _start(head[-1]) if head else ""
+    start = _bare(head[-1]).lstrip()[:1] if head else ""
     if start == "[" or (start == "{" and _object_in(head[-1]) is None):
-        head, rest = [*("\n" for _ in head[:-1]), *head[-1:], *rest], iter(())
-        text = "".join(head)
+        head, rest = [*head, *rest], iter(())
+        text = _bare("".join(head))
         if start == "[" or _object_in(text) is not None:
             return _json_drafts(file, text)
     return _lines_as_drafts(file, chain(head, rest))

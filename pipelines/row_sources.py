@@ -28,7 +28,8 @@ def drafts_of(sources: Sequence[str], limit: int | None) -> Iterator[Draft]:
         if rows == limit:
             return
     if not rows:
-        raise InputError(f"{', '.join(sources)}: no row to run: give a file with at least one row")
+        places = ("standard input" if source == STANDARD_INPUT else source for source in sources)
+        raise InputError(f"{', '.join(places)}: no row to run: give a file with at least one row")
 
 
 def command_line_draft(settings: Mapping[str, Any]) -> Draft:
@@ -40,7 +41,7 @@ def command_line_draft(settings: Mapping[str, Any]) -> Draft:
     if not files and not any(name in settings for name in ("prompt", *OBJECTS)):
         raise InputError('no rows: give SPECS, or a row by flags: --video-path my.mp4 --prompt "a street" --edge')
     if not is_multiview(settings) and not any(key in settings for key in CONTROLS):
-        raise InputError(f"a row by flags needs a control: add {' or '.join(f'--{key}' for key in CONTROLS)}")
+        raise InputError("a row by flags needs a control: add --edge, --vis, --depth or --seg")
     main = [settings[name] for name in ("video_path", "input_path") if settings.get(name)]
     name = PurePosixPath((main or files or ["row"])[0]).stem
     return Draft(name=usable_name(name), source="command line", file=STANDARD_INPUT, fields={})

@@ -7,7 +7,7 @@ its frame rate are the prepare stage's business.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -17,10 +17,18 @@ from pydantic import ValidationError
 from airshower.cluster import storage
 from airshower.configs.messages import Row, RowError
 from airshower.configs.presets import PRESETS, ModelPreset
-from airshower.configs.row_formats import OBJECTS, PATH_FIELDS, AnySpec, default_model, field_type, spec_of
+from airshower.configs.row_formats import (
+    OBJECTS,
+    PATH_FIELDS,
+    AnySpec,
+    default_model,
+    field_type,
+    named_files,
+    spec_of,
+)
 from airshower.configs.spec import CONTROLS
 from airshower.pipelines.jsonc import parse_jsonc
-from airshower.pipelines.row_errors import SHOWN_FAULTS, describe, joined, one_line, unknown_field
+from airshower.pipelines.row_errors import SHOWN_FAULTS, faults_of, joined, one_line, unknown_field
 from airshower.pipelines.row_files import STANDARD_INPUT, Draft, InputError
 from airshower.pipelines.row_names import TakenNames, usable_name
 from airshower.pipelines.row_sources import command_line_draft, drafts_of
@@ -103,26 +111,22 @@ class _Reader:
         """The draft's row, with the error as data where it can't run."""
         name = draft.name
         try:
-            if draft.error is not None:
-                raise InputError(draft.error)
             fields = self._fields(draft)
             name = str(fields["name"])
             model = self.preset or PRESETS[default_model(fields)]
-            spec = spec_of(fields).resolved(model.with_annotators(self.annotators))
-            self._check_files(spec, draft)
+            spec = self._spec(fields, model, draft)
             prompt = self._prompt(spec)
             return Row(index=index, name=name, source=draft.source, spec=spec, model=model.name, prompt=prompt)
-        except ValidationError as error:
-            message = describe(error, self.settings, most=self.most_faults)
-            failure = RowError(stage="read", type="InputError", message=message)
         except (ValueError, OSError) as error:
-            failure = RowError(stage="read", type=type(error).__name__, message=str(error))
-        name = usable_name(name)
-        message = one_line(f"{draft.source} ({name}): {failure.message}")
-        return Row(index=index, name=name, source=draft.source, spec=None, error=replace(failure, message=message))
+            name = usable_name(name)
+            message = one_line(f"{draft.source} ({name}): {error}")
+            failure = RowError(stage="read", type=type(error).__name__, message=message)
+            return Row(index=index, name=name, source=draft.source, spec=None, error=failure)
 
     def _fields(self, draft: Draft) -> dict[str, Any]:
         """The draft's fields with full paths, its default name and the command line's settings."""
+        if draft.error is not None:
+            raise InputError(draft.error)
         if not isinstance(draft.fields, dict):
             raise InputError(f'{draft.fields!r:.60} is not an object: write a spec as {{"prompt": ..., "edge": {{}}}}')
         fields = {"name": draft.name, **_with_full_paths(given_fields(draft.fields), storage.parent(draft.file))}
@@ -139,11 +143,21 @@ class _Reader:
                 target.pop(_EITHER[key], None)
         return fields
 
-    def _check_files(self, spec: AnySpec, draft: Draft) -> None:
-        """Raises OSError or ValueError for what is wrong with the row's files, of the first kind that there is."""
-        faults = [fault for name, path in spec.files().items() if (fault := self._fault(name, path, draft)) is not None]
+    def _spec(self, fields: Mapping[str, Any], model: ModelPreset, draft: Draft) -> AnySpec:
+        """The validated and resolved row; raises ValueError or OSError, by the first of its faults, that names them."""
+        faults: list[Exception] = []
+        try:
+            spec = spec_of(fields).resolved(model.with_annotators(self.annotators))
+        except ValidationError as error:
+            faults += [InputError(fault) for fault in faults_of(error, self.settings)]
+        except ValueError as error:
+            faults.append(error)
+        for name, path in named_files(fields):
+            if name != "output_dir" and (fault := self._fault(name, path, draft)) is not None:
+                faults.append(fault)
         if faults:
             raise type(faults[0])(joined([str(fault) for fault in faults], self.most_faults))
+        return spec
 
     def _fault(self, name: str, path: str, draft: Draft) -> OSError | ValueError | None:
         if name in _FOLDERS_TOO and storage.is_folder(path):

@@ -1,8 +1,8 @@
 """Command-line flags that override a field of every row, made from the row format itself.
 
-`--seed` is a row's `seed`, `--edge.control-weight` its edge's `control_weight`. A field added to the format is a flag
-the same day, with its description, its default and its rules. `output_dir` has no flag, since `--output` is it, nor has
-`name`, which every row must have for itself.
+`--seed` is a row's `seed`, `--edge.control-weight` its edge's `control_weight`, and `--edge` gives rows that have no
+edge control one. A field added to the format is a flag the same day, with its description, its default and its rules.
+`output_dir` has no flag, since `--output` is it, nor has `name`, which every row must have for itself.
 """
 
 import inspect
@@ -34,13 +34,14 @@ _METAVARS: dict[Any, str | None] = {bool: "", int: "INT", float: "NUM", str: "TE
 class ClipFlag:
     """One flag: where its value goes in a spec, and what the command line says of it.
 
-    A switch has two, such as --show-input and --no-show-input, each with the `value` that it stands for.
+    A switch has two, such as --show-input and --no-show-input, each with the `value` that it stands for; that of a
+    control, such as --edge, stands for an empty object.
     """
 
     path: tuple[str, ...]  # ("seed",) or ("edge", "control_weight")
     field: FieldInfo
     panel: str
-    value: bool | None = None
+    value: bool | dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -54,7 +55,7 @@ class ClipFlag:
 
     def parameter(self) -> inspect.Parameter:
         """The parameter that Typer turns into this flag; None means the flag was not given."""
-        kind, _, many = _flag_type(self.field.annotation)
+        kind, _, many = _flag_type(self.field.annotation) if self.value is None else (bool, (), False)
         option = typer.Option(
             self.name, help=escape(self.help()), rich_help_panel=self.panel, metavar=_METAVARS[kind], show_default=False
         )
@@ -71,6 +72,8 @@ class ClipFlag:
         if self.value is False:
             return "The same switched off, also in rows that ask for it"
         description = self.field.description or ""
+        if isinstance(self.value, dict):
+            return f"{description.partition(';')[0]}, for rows that have none; default: off"
         kind, choices, many = _flag_type(self.field.annotation)
         described, separator, default = description.partition("; default:")
         rules = [described]
@@ -92,6 +95,7 @@ def clip_flags() -> list[ClipFlag]:
     flags = []
     for name, field in ClipSpec.model_fields.items():
         if name in CONTROLS:
+            flags.append(ClipFlag(path=(name,), field=field, panel=name.capitalize(), value={}))
             flags += [
                 ClipFlag(path=(name, inner), field=inner_field, panel=name.capitalize())
                 for inner, inner_field in fields_of(name).items()
