@@ -90,7 +90,6 @@ class RowSpec(Strict):
     @field_validator("resolution")
     @classmethod
     def _resolution_is_known(cls, resolution: str | None) -> str | None:
-        resolution = resolution and resolution.removesuffix(".0")  # a column of numbers with gaps says 720.0
         if resolution is not None and resolution not in SIZES:
             raise ValueError(f"is no size key: use one of {', '.join(SIZES)}")
         return resolution

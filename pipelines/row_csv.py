@@ -19,6 +19,7 @@ from airshower.pipelines.row_values import typed
 
 _DELIMITERS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_GAPS = ("", "nan", "NaN", "<NA>")  # what Python and pandas write where there is no value, text or not
 _QUOTES = 'has a quote that is not closed, or text behind a closing one: write a quote inside quotes twice ("")'
 
 
@@ -42,8 +43,8 @@ def read_csv(lines: Iterable[str]) -> Iterator[CsvRow]:
             rule = f"has {len(cells)} cells under a header of {len(header)}"
             yield CsvRow(line=number, error=f"{rule}: put cells that hold {delimiter!r} in quotes")
         elif any(cell.strip() for cell in cells):
-            given = {name: typed(name, cell) for name, cell in zip(header, cells, strict=False) if cell != ""}
-            yield CsvRow(line=number, fields=given)
+            given = {name: cell for name, cell in zip(header, cells, strict=False) if cell not in _GAPS}
+            yield CsvRow(line=number, fields={name: typed(name, cell) for name, cell in given.items()})
 
 
 class _Lines:

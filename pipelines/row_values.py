@@ -2,12 +2,12 @@
 
 Null, NaN and empty text are fields not given, at every depth. What tables make of a value is taken for it where that is
 what belongs there: 1.0 is 1 (a column of whole numbers with gaps is one of floats), 0 and 1 are false and true, JSON
-text is the object or list, a number is its text. `edge.control_weight` is a field of `edge`. Text is a number or a
-truth only where a source knows no types (`typed`). Whatever else a cell holds stays as it is: the row format refuses
-it.
+text, or Python's as pandas writes it to CSV, is the object or list, a number is its text. `edge.control_weight` is a
+field of `edge`. Text is a number or a truth only where a source knows no types (`typed`). Whatever else a cell holds
+stays as it is: the row format refuses it.
 """
 
-import ast
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -21,10 +21,15 @@ from pydantic import TypeAdapter, ValidationError
 from airshower.configs.row_formats import WORDLESS, field_type, plain_type
 from airshower.pipelines.jsonc import parse_jsonc
 
-_GAPS = {"nan", "na", "n/a", "<na>", "null", "none"}  # what programs write for a cell without a value, in small letters
+_GAPS = {"nan", "na", "n/a", "<na>", "null", "none"}  # what programs write for no value, in small letters
 _NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+)*)?")  # a column without a name, as it is or as pandas reads it
 _PARQUET_INDEX = re.compile(r"__index_level_\d+__")  # as pandas writes it
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+_DECIMAL_COMMAS = {float: re.compile(r"\s*[+-]?\d*,\d+\s*"), int: re.compile(r"\s*[+-]?\d+,0\s*")}
+_PYTHON = re.compile(r"\s*[\[{]\s*'")  # how an object begins that Python has printed
+_PYTHON_TOKEN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\b(?:True|False|None|nan)\b""")
+_PYTHON_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)", re.DOTALL)
+_PYTHON_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_JSON_WORDS = {"True": "true", "False": "false", "None": "null", "nan": "null"}
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what neither paths nor UTF-8 can hold
 
 
@@ -46,8 +51,8 @@ def typed(name: str, text: str) -> Any:  # noqa: ANN401 - as many types as field
     if text.strip().lower() in _GAPS:
         return None
     if kind in (dict, list):
-        return _python(text)
-    if kind is float and _DECIMAL_COMMA.fullmatch(text):
+        return text
+    if kind in _DECIMAL_COMMAS and _DECIMAL_COMMAS[kind].fullmatch(text):
         text = text.replace(",", ".")
     adapter = _adapter(name)
     for parse in (adapter.validate_strings, adapter.validate_json):
@@ -59,14 +64,6 @@ def typed(name: str, text: str) -> Any:  # noqa: ANN401 - as many types as field
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(field_type(name))
-
-
-def _python(text: str) -> Any:  # noqa: ANN401
-    """An object or list as Python prints it, and pandas to CSV; JSON stays text."""
-    if re.match(r"\s*[\[{]\s*'", text):
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-            return ast.literal_eval(text.strip())
-    return text
 
 
 def _value(name: str, cell: Any) -> Any:  # noqa: ANN401
@@ -89,13 +86,15 @@ def _value(name: str, cell: Any) -> Any:  # noqa: ANN401
     if kind is bool and not isinstance(cell, bool) and isinstance(cell, int | float) and cell in (0, 1):
         return bool(cell)
     if kind is str and not isinstance(cell, bool) and isinstance(cell, int | float):
-        return str(cell)
+        return _from_text(name, kind, str(cell))
     return cell
 
 
 def _from_text(name: str, kind: type | None, text: str) -> Any:  # noqa: ANN401
     if found := _NO_TEXT.search(text):
         raise ValueError(f"{name} holds {found[0]!a}, which is no text: remove it, and save the file as UTF-8")
+    if name == "resolution":  # a column of 720 and gaps is one of 720.0
+        text = re.sub(r"[.,]0$", "", text)
     if kind is str or kind is None:
         return None if text == "" and name not in WORDLESS else text
     if not text.strip():
@@ -112,10 +111,22 @@ def _from_json(name: str, kind: type, text: str) -> Any:  # noqa: ANN401
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
-        value = parse_jsonc(text)
+        value = parse_jsonc(_PYTHON_TOKEN.sub(_as_json, text) if _PYTHON.match(text) else text)
     except ValueError as error:
         raise ValueError(f"{name} is text that is not valid JSON: {error}") from None
     return _value(name, value) if isinstance(value, kind) else text
+
+
+def _as_json(token: re.Match[str]) -> str:
+    """A text or word of Python as JSON. Not by `ast`, which fails now and then where several threads use it."""
+    if token[0] in _JSON_WORDS:
+        return _JSON_WORDS[token[0]]
+    return json.dumps(_PYTHON_ESCAPE.sub(_unescaped, token[0][1:-1]))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code = escape[1]
+    return chr(int(code[1:], 16)) if len(code) > 1 else _PYTHON_ESCAPES.get(code, code)
 
 
 def _whole(cell: Any) -> Any:  # noqa: ANN401
