@@ -13,15 +13,21 @@ from dataclasses import replace
 from airshower.configs.messages import Row, RowError
 from airshower.configs.row_spec import MOST_NAME_BYTES, names_files
 
+_HASH_DIGITS = 8
+
 
 def usable_name(text: str, end: str = "") -> str:
-    """`text` and `end` as a name that a row may have: what files can't be called becomes "-", long texts are cut."""
+    """`text` and `end` as a name that a row may have: what files can't be called becomes "-", long texts are cut.
+
+    Texts of which little is left stay apart by digits of their hash.
+    """
     if names_files(text + end):
         return text + end
     plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[: MOST_NAME_BYTES - len(end)].rstrip(".-")
-    if not kept:  # names of other scripts stay apart
-        kept = f"row-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-")
+    if not kept or len(kept + end) > MOST_NAME_BYTES:
+        digits = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+        kept = f"{kept[: MOST_NAME_BYTES - len(end) - _HASH_DIGITS - 1] or 'row'}-{digits}"
     return kept + end
 
 
