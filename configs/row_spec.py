@@ -42,8 +42,8 @@ class RowSpec(Strict):
     """What a row says whatever it is made of."""
 
     name: str = Field(
-        description="Stem of the output files, unique in a run; default: the stem of the file that holds the row, "
-        "with -<line or item> where that file holds several"
+        description="Stem of the output files, unique in a run; default: the stem of the file that holds the row, as "
+        "far as files can be called so, with -<line or item> where that file holds several"
     )
     prompt: Text | None = Field(
         default=None, description="What the video shows, in words; give exactly one of prompt and prompt_path"

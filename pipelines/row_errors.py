@@ -20,6 +20,7 @@ _RULES = {
     "int_type": ("must be a whole number", "write digits without quotes and decimal point"),
     "float_type": ("must be a number", "write it without quotes"),
     "string_type": ("must be text", "write it in quotes"),
+    "string_unicode": ("must be Unicode text", "write it, and the folders of a path, in UTF-8"),
     "bool_type": ("must be true or false", "write it without quotes"),
     "list_type": ("must be a list", "write it as [1, 2]"),
     "string_too_short": ("must not be empty", "fill it in or leave the field out"),

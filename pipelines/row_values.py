@@ -30,7 +30,7 @@ _PYTHON_TOKEN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\b(?:True|Fal
 _PYTHON_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)", re.DOTALL)
 _PYTHON_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _JSON_WORDS = {"True": "true", "False": "false", "None": "null", "nan": "null"}
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what neither paths nor UTF-8 can hold
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def given_fields(cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +59,12 @@ def typed(name: str, text: str) -> Any:  # noqa: ANN401 - as many types as field
         with suppress(ValidationError):
             return parse(text)
     return text
+
+
+def require_text(name: str, text: str) -> None:
+    """Raises ValueError for what neither a path nor UTF-8 can hold."""
+    if found := _NO_TEXT.search(text):
+        raise ValueError(f"{name} holds {found[0]!a}, which is no text: remove it, and save the file as UTF-8")
 
 
 @cache
@@ -91,8 +97,7 @@ def _value(name: str, cell: Any) -> Any:  # noqa: ANN401
 
 
 def _from_text(name: str, kind: type | None, text: str) -> Any:  # noqa: ANN401
-    if found := _NO_TEXT.search(text):
-        raise ValueError(f"{name} holds {found[0]!a}, which is no text: remove it, and save the file as UTF-8")
+    require_text(name, text)
     if name == "resolution":  # a column of 720 and gaps is one of 720.0
         text = re.sub(r"[.,]0$", "", text)
     if kind is str or kind is None:

@@ -32,7 +32,7 @@ from airshower.pipelines.row_errors import SHOWN_FAULTS, faults_of, joined, one_
 from airshower.pipelines.row_files import STANDARD_INPUT, Draft, InputError
 from airshower.pipelines.row_names import TakenNames, usable_name
 from airshower.pipelines.row_sources import command_line_draft, drafts_of
-from airshower.pipelines.row_values import given_fields, typed
+from airshower.pipelines.row_values import given_fields, require_text, typed
 from airshower.pipelines.spool import Spool
 
 _CHECKERS = 16  # threads; they wait for storage
@@ -109,19 +109,19 @@ class _Reader:
 
     def row(self, index: int, draft: Draft) -> Row:
         """The draft's row, with the error as data where it can't run."""
-        name = draft.name
+        name, source = draft.name, one_line(draft.source)
         try:
             fields = self._fields(draft)
             name = str(fields["name"])
             model = self.preset or PRESETS[default_model(fields)]
             spec = self._spec(fields, model, draft)
             prompt = self._prompt(spec)
-            return Row(index=index, name=name, source=draft.source, spec=spec, model=model.name, prompt=prompt)
+            return Row(index=index, name=name, source=source, spec=spec, model=model.name, prompt=prompt)
         except (ValueError, OSError) as error:
             name = usable_name(name)
-            message = one_line(f"{draft.source} ({name}): {error}")
+            message = one_line(f"{source} ({name}): {error}")
             failure = RowError(stage="read", type=type(error).__name__, message=message)
-            return Row(index=index, name=name, source=draft.source, spec=None, error=failure)
+            return Row(index=index, name=name, source=source, spec=None, error=failure)
 
     def _fields(self, draft: Draft) -> dict[str, Any]:
         """The draft's fields with full paths, its default name and the command line's settings."""
@@ -226,4 +226,5 @@ def _prompt_text(path: str) -> str:
         raise ValueError(f'prompt_path: {path} has no "prompt" text: write {{"prompt": "..."}} or use a .txt file')
     if not prompt.strip():
         raise ValueError(f"prompt_path: {path} holds a blank prompt: say what the video shows")
+    require_text(f"prompt_path: {path}", prompt)
     return prompt.strip()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -64,6 +65,26 @@ def test_text_that_no_file_can_hold_is_a_rows_error_in_one_printable_line(folder
         r"edge.mask_path holds '\ud800', which is no text: remove it, and save the file as UTF-8",
         r"'\x1b[31m\n' is not a field: remove it (`airshower spec schema` lists the fields)",
     ]
+
+
+def test_folders_and_prompts_that_are_no_text_fail_their_row_alone(folder):
+    remedy = "remove it, and save the file as UTF-8"
+    latin = os.fsencode(folder) + b"/gr\xfcn"
+    os.mkdir(latin)
+    with open(latin + b"/r.json", "w") as file:
+        file.write(LINE)
+    with open(latin + b"/v.mp4", "w") as file:
+        file.write("video")
+    (folder / "words.json").write_text(r'{"prompt": "a\ud800"}')
+    (folder / "words.txt").write_text("a\0")
+    rows = [ROW | {"prompt": None, "prompt_path": path} for path in ("words.json", "words.txt")]
+    (folder / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read(os.fsdecode(latin), "r.jsonl")
+    path, json_prompt, text_prompt = told(found)
+    assert path.endswith("must be Unicode text: write it, and the folders of a path, in UTF-8")
+    assert json_prompt == rf"prompt_path: {folder}/words.json holds '\ud800', which is no text: {remedy}"
+    assert text_prompt == rf"prompt_path: {folder}/words.txt holds '\x00', which is no text: {remedy}"
+    assert all(row.source.isprintable() for row in found)
 
 
 def test_a_row_names_all_its_faults_if_asked(folder):
