@@ -54,7 +54,8 @@ def _drafts(sources: Sequence[str]) -> Iterator[Draft]:
             for file in files:
                 yield from read_drafts(file)
             continue
-        # a folder may hold the prompt and camera files of its specs; they are JSON too, but no rows
+        # A folder may hold the prompt and camera files of its specs; they are JSON too, but no rows. Which they are is
+        # known once all is read.
         found = [draft for file in files for draft in read_drafts(file)]
         named = {path for draft in found for path in _named_files(draft)}
         yield from (draft for draft in found if draft.file not in named)
