@@ -132,7 +132,7 @@ def write_video(target: str | os.PathLike[str] | IO[bytes], frames: np.ndarray, 
                 shutil.copyfileobj(file, target)
         return
     path = Path(target)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         _encode(part, frames, fps, crf)
         part.replace(path)

@@ -13,6 +13,7 @@ import typer
 
 import airshower
 from airshower.cluster.session import set_ray_environment
+from airshower.platform.commands.check import check
 from airshower.platform.commands.checkpoint import checkpoint_app
 from airshower.platform.commands.cluster import cluster_app
 from airshower.platform.commands.data import data_app
@@ -60,6 +61,7 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("serve")(serve)
+app.command("check")(check)
 app.command("memory")(memory)
 app.command("submit", context_settings={"allow_interspersed_args": False})(submit)
 app.command("plan")(plan)

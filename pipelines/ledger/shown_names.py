@@ -26,7 +26,7 @@ def show(store: Store, entry: ManifestEntry) -> None:
 
 
 def _replace(link: Path, target: str) -> None:
-    part = link.with_name(f".{link.name}.{uuid.uuid4().hex}.part")
+    part = link.with_name(f".{uuid.uuid4().hex}.part")
     try:
         part.symlink_to(target)
         os.replace(part, link)

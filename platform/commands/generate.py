@@ -28,6 +28,7 @@ from airshower.platform.required_parts import (
     require_annotators,
     require_parts,
 )
+from airshower.platform.row_flags import Limit, Specs
 
 if TYPE_CHECKING:
     from airshower.pipelines.run import RunSummary
@@ -40,15 +41,9 @@ _ASKED_TO_END = 75  # "try again later", as sysexits.h has it: the same command 
 
 @with_clip_flags
 def generate(
-    specs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SPECS",
-            help="Rows: JSON files, JSONL, Parquet or CSV manifests, or folders of them; paths or URLs.",
-            show_default=False,
-        ),
-    ],
+    specs: Specs = None,
     *,
+    limit: Limit = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -180,7 +175,7 @@ def generate(
     from airshower.pipelines.rows import model_of, output_folder, read_rows
 
     require_annotators(annotators)
-    rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
+    rows = read_rows(specs or (), overrides=overrides, preset=named, annotators=annotators, limit=limit)
     chosen = named or model_of(rows)
     folder = output_folder(rows, output)
     source = ModelSource(

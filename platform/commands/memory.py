@@ -18,6 +18,7 @@ from airshower.configs.presets import PRESETS, ModelPreset, preset
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.sizes import SIZES
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
+from airshower.platform.row_flags import Limit, Specs
 
 if TYPE_CHECKING:
     from airshower.models.memory import ClipShape, ModelMemory
@@ -41,11 +42,9 @@ class _Kind:
 
 @with_clip_flags
 def memory(
-    specs: Annotated[
-        list[str],
-        typer.Argument(metavar="SPECS", help="Rows, as airshower generate takes them", show_default=False),
-    ],
+    specs: Specs = None,
     *,
+    limit: Limit = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +71,7 @@ def memory(
     from airshower.pipelines.rows import model_of, read_rows
 
     named = None if model is None else preset(model)
-    rows = read_rows(specs, overrides=overrides_from(clip), preset=named)
+    rows = read_rows(specs or (), overrides=overrides_from(clip), preset=named, limit=limit)
     chosen = named or model_of(rows)
     there_gib = _memory_of_gpu() if gpu_gib is None else gpu_gib
     console = Console(highlight=False, markup=False, soft_wrap=True)

@@ -20,6 +20,7 @@ from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.progress import clock_words
 from airshower.platform.required_parts import ANNOTATORS_HELP, OFFLOAD_HELP, WEIGHTS_HELP
+from airshower.platform.row_flags import Limit, Specs
 
 if TYPE_CHECKING:
     from airshower.cluster.inventory import Inventory
@@ -36,11 +37,9 @@ _MOST_LEARNED = 2000  # commits that are read for their times
 
 @with_clip_flags
 def plan(
-    specs: Annotated[
-        list[str],
-        typer.Argument(metavar="SPECS", help="Rows, as airshower generate takes them", show_default=False),
-    ],
+    specs: Specs = None,
     *,
+    limit: Limit = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -132,7 +131,7 @@ def plan(
     from airshower.pipelines.planning.service_times import ServiceTimes
     from airshower.pipelines.rows import model_of, read_rows
 
-    rows = read_rows(specs, overrides=overrides_from(clip), preset=named, annotators=annotators)
+    rows = read_rows(specs or (), overrides=overrides_from(clip), preset=named, annotators=annotators, limit=limit)
     chosen = named or model_of(rows)
     there = _inventory(cluster, address, verbose)
     kinds = kinds_of(rows, chosen)

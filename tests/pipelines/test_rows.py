@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airshower.configs.presets import preset
-from airshower.configs.spec import ClipSpec, ControlSpec, EdgeSpec, SegSpec, VisSpec
+from airshower.configs.spec import ClipSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
 from airshower.pipelines.rows import InputError, output_folder, read_rows
 
 TINY = preset("tiny-transfer")
@@ -166,7 +166,7 @@ def specs(draw, file):
     controls = {
         "edge": control(EdgeSpec, preset_edge_threshold=strengths),
         "vis": control(VisSpec, preset_blur_strength=strengths),
-        "depth": control(ControlSpec),
+        "depth": control(DepthSpec),
         "seg": control(SegSpec),
     }
     keys = draw(st.sets(st.sampled_from(sorted(controls)), min_size=1))

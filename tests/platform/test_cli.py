@@ -31,6 +31,7 @@ def test_help_names_every_field_with_its_default(call):
             assert (field.description or "").split(";")[0].split()[-1] in words
     for control in CONTROLS:
         assert f"--{control}.control-weight" in help_text
+        assert f"--{control} " in help_text
     assert "Seed of the noise, 0..2^32-1; one seed and row mean one video; default: 2025" in words
     assert all("default:" in flag.help() or flag.value is False for flag in clip_flags())
     for panel in ("Run", "Clip settings", "Edge", "Vis", "Depth", "Seg"):
@@ -40,6 +41,7 @@ def test_help_names_every_field_with_its_default(call):
 def test_flags_become_overrides_of_the_row_format():
     given = {"clip__seed": 3, "clip__edge__control_weight": 0.5, "no_clip__show_input": True, "clip__guidance": None}
     assert overrides_from(given) == {"seed": 3, "edge.control_weight": 0.5, "show_input": False}
+    assert overrides_from({"clip__edge": True, "clip__depth": None}) == {"edge": {}}
 
 
 @pytest.mark.parametrize(
