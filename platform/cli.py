@@ -28,6 +28,7 @@ from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
 from airshower.platform.commands.submit import submit
 from airshower.platform.commands.train import train
+from airshower.platform.help_text import make_readable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -82,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        return app(arguments, prog_name="airshower", standalone_mode=False) or 0
+        command = typer.main.get_command(app)
+        make_readable(command)  # type: ignore[arg-type] # Typer makes its own kind of command
+        return command(arguments, prog_name="airshower", standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough
@@ -101,7 +104,8 @@ def _report(error: Exception) -> int:
         reason = error.format_message().removeprefix("Invalid value: ")
         if not reason:  # a call without arguments, which got the help
             return 2
-        message, code = f"{reason} (airshower --help explains the flags)", 2
+        place = getattr(getattr(error, "ctx", None), "command_path", "airshower")
+        message, code = f"{reason} ({place} --help explains the flags)", 2
     elif isinstance(error, ValueError | OSError | RuntimeError):
         message, code = str(error), 2
     else:

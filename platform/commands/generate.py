@@ -72,10 +72,10 @@ def generate(
         str | None,
         typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False, rich_help_panel=_PANEL),
     ] = None,
-    load_ema: Annotated[
+    ema: Annotated[
         bool,
         typer.Option(
-            "--load-ema",
+            "--ema",
             help=LOAD_EMA_HELP,
             rich_help_panel=_PANEL,
         ),
@@ -181,7 +181,7 @@ def generate(
     source = ModelSource(
         preset=chosen,
         weights=weights,
-        load_ema=load_ema,
+        load_ema=ema,
         annotators=annotators,
         embedding_cache=embedding_cache_of(embedding_cache, chosen),
         offload=offloaded,

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one-line errors, help, and a run from specs to gallery."""
 
+import itertools
 import json
 import os
 import re
@@ -26,7 +27,7 @@ def test_help_names_every_field_with_its_default(call):
     words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", help_text).split())
     assert code == 0
     for name, field in ClipSpec.model_fields.items():
-        if name not in (*CONTROLS, "name", "output_dir"):
+        if name not in (*CONTROLS, "name", "output_dir", "sigma_max"):
             assert f"--{name.replace('_', '-')}" in help_text
             assert (field.description or "").split(";")[0].split()[-1] in words
     for control in CONTROLS:
@@ -36,6 +37,29 @@ def test_help_names_every_field_with_its_default(call):
     assert all("default:" in flag.help() or flag.value is False for flag in clip_flags())
     for panel in ("Run", "Clip settings", "Edge", "Vis", "Depth", "Seg"):
         assert f"─ {panel} " in help_text
+
+
+@pytest.mark.parametrize("command", ["generate", "plan", "runs show", "checkpoint inspect"])
+def test_help_wraps_with_the_terminal(command):
+    """A paragraph's line ends where its next word doesn't fit, not where the source's line ended."""
+    run = subprocess.run(
+        [sys.executable, "-m", "airshower", *command.split(), "--help"],
+        env={**os.environ, "COLUMNS": "80", "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = run.stdout.partition("╭─")[0].partition("Usage:")[2]
+    for paragraph in text.split("\n" + " " * 80 + "\n")[1:]:
+        lines = [line.strip() for line in paragraph.splitlines()]
+        for line, after in itertools.pairwise(line for line in lines if line):
+            assert len(line) + 1 + len(after.split()[0]) > 78
+    assert "<bool>" not in run.stdout
+
+
+def test_a_hint_names_the_command_that_helps(call):
+    assert call("generate", "--bogus")[2].endswith("(airshower generate --help explains the flags)\n")
+    assert call("runs", "show")[2].endswith("(airshower runs show --help explains the flags)\n")
 
 
 def test_flags_become_overrides_of_the_row_format():
