@@ -141,10 +141,14 @@ def plan(
     by_key = {row.key: kinds.of_row[row.index] for row in keyed if row.index in kinds.of_row}
     learned = learn_from(commits, by_key, there, times)
     left = [row for row in keyed or rows if row.key not in made or not row.key]
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not any(row.index in kinds.of_row for row in left):
+        made_words = f"{_rows(len(made))} made already" if made else ""
+        console.print(f"nothing to plan: {made_words or 'no row can be read'}")
+        return _print_unplanned(rows, kinds, console)
     settings = PlanSettings(device=device, replicas=replicas)
     planned = plan_run(left, kinds, there, times, prices, settings).plan
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{sum(planned.rows.values())} rows for {chosen.name} on {there}")
+    console.print(f"{_rows(sum(planned.rows.values()))} for {chosen.name} on {there}")
     if made:
         console.print(f"{len(made)} are made already; the times of {learned} of them correct the plan")
     _print(planned, times, console)
@@ -251,16 +255,25 @@ def _print_kinds(planned: "Plan", times: "ServiceTimes", console: Console) -> No
 
 def _print_problems(rows: Sequence[Row], kinds: "RowKinds", planned: "Plan", console: Console) -> int:
     """What isn't planned, and the exit code that it means."""
-    failed = {row.name: str(row.error) for row in rows if row.spec is None} | kinds.unknown
     if kinds.assumed:
-        console.print(f"{kinds.assumed} rows: their files were not looked at, they are taken to be like the others")
+        console.print(f"{_rows(kinds.assumed)}: their files were not looked at, they are taken to be like the others")
     for reason in planned.placement.refused.values():
         console.print(f"doesn't fit: {reason}")
+    return max(_print_unplanned(rows, kinds, console), int(bool(planned.placement.refused)))
+
+
+def _print_unplanned(rows: Sequence[Row], kinds: "RowKinds", console: Console) -> int:
+    """Rows whose files or fields can't be read, and the exit code that it means."""
+    failed = {row.name: str(row.error) for row in rows if row.spec is None} | kinds.unknown
     for name, reason in list(failed.items())[:_SHOWN_UNKNOWN]:
         console.print(f"not planned: {name}: {reason}")
     if len(failed) > _SHOWN_UNKNOWN:
         console.print(f"not planned: {len(failed) - _SHOWN_UNKNOWN} more")
-    return 1 if failed or planned.placement.refused else 0
+    return 1 if failed else 0
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"
 
 
 def _hours(seconds: float) -> str:
