@@ -5,13 +5,13 @@ import re
 import cv2
 import numpy as np
 import pytest
-from tests.pipelines.decoding.numbered import picture, write
 
 from airshower.configs.presets import preset
 from airshower.configs.spec import ClipSpec
 from airshower.pipelines.decoding.errors import MediaError
 from airshower.pipelines.media import write_video
 from airshower.pipelines.prepare import prepare_clip
+from tests.pipelines.decoding.numbered import picture, write
 
 FRAMES, HEIGHT, WIDTH = 4, 72, 128
 SCENE = np.stack([picture(number) for number in range(FRAMES)])
