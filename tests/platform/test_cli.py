@@ -238,6 +238,16 @@ def test_memory_is_known_without_a_gpu(call):
     assert call("memory", row, "--gpu-gib", "3")[0] == 0  # the tiny model
 
 
+def test_a_clip_that_the_host_cannot_hold_is_known_beforehand(call, monkeypatch):
+    monkeypatch.setattr("airshower.pipelines.decoding.limits.machine_memory_bytes", lambda: 7 * 10**8)
+    row = "configs/examples/street_edge.json"
+    assert call("memory", row, "--gpu-gib", "24", "--resolution", "720")[0] == 0
+    code, table, _ = call("memory", row, "--gpu-gib", "24", "--resolution", "1080")
+    assert code == 1
+    assert "host memory: 0.2 GiB for the frames of a file (street_edge), of 0.2 GiB that one may take" in table
+    assert "more than is read: set max_frames, or take a smaller resolution" in table
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
