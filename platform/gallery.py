@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from airshower.cluster import storage
+from airshower.cluster.store import open_store
 from airshower.configs.multiview_spec import HDMAP
 from airshower.configs.spec import CONTROLS
 from airshower.pipelines.events import STAGES
-from airshower.platform.report.page import REPORT_NAME
+from airshower.pipelines.own_files import GALLERY_NAME, MANIFEST_NAME, REPORT_NAME, write_page
 
 MOST_CARDS = 2000  # a browser is asked to show
 _PARALLEL_READS = 16
@@ -86,10 +87,10 @@ class Card:
 def write_gallery(run_folder: str) -> str:
     """Writes `index.html` into a run folder (a path or an fsspec URL) and returns its path.
 
-    Raises ValueError when the folder holds no manifest, OSError when the page can't be written.
+    Raises ValueError when the folder holds no manifest, OSError when the page can't be written, or isn't ours.
     """
     folder = storage.absolute(run_folder)
-    manifest = storage.join(folder, "manifest.parquet")
+    manifest = storage.join(folder, MANIFEST_NAME)
     if not storage.exists(manifest):
         raise ValueError(f"{run_folder}: has no manifest.parquet, so it is no run folder: give the folder of a run")
     with storage.open_file(manifest) as file:
@@ -98,11 +99,10 @@ def write_gallery(run_folder: str) -> str:
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:  # on object storage each record is a request of its own
         records = pool.map(lambda entry: _read_record(folder, entry), entries)
         cards = [_card(entry, record) for entry, record in zip(entries, records, strict=True)]
-    page = storage.join(folder, "index.html")
-    with storage.open_file(page, "wb") as file:
-        report = REPORT_NAME if storage.exists(storage.join(folder, REPORT_NAME)) else None
-        file.write(render(folder.rstrip("/").rpartition("/")[2], cards, len(table), report).encode())
-    return page
+    report = REPORT_NAME if storage.exists(storage.join(folder, REPORT_NAME)) else None
+    page = render(folder.rstrip("/").rpartition("/")[2], cards, len(table), report)
+    write_page(open_store(folder, probe=False), GALLERY_NAME, page)
+    return storage.join(folder, GALLERY_NAME)
 
 
 def _shown(status: pa.ChunkedArray) -> list[int]:
@@ -138,14 +138,17 @@ def render(title: str, cards: list[Card], rows: int, report: str | None = None) 
 
 
 def _read_record(folder: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The clip's record; a clip whose record is gone or unreadable is shown from the manifest alone."""
+    """The clip's record; a clip whose record is gone, unreadable or another's is shown from the manifest alone."""
     if not entry.get("record"):
         return {}
     try:
         record = json.loads(storage.read_bytes(storage.join(folder, entry["record"])))
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    if not isinstance(record, dict):
+        return {}
+    own = posixpath.basename(entry["record"])
+    return record if (record.get("outputs") or {}).get("record", own) == own else {}
 
 
 def _card(entry: Mapping[str, Any], record: Mapping[str, Any]) -> Card:

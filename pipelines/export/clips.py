@@ -89,9 +89,9 @@ class Clip:
         }
 
 
-def load_clip(ledger: Ledger, key: str, name: str, settings: ExportSettings) -> Clip:
+def load_clip(ledger: Ledger, key: str, edition: int, name: str, settings: ExportSettings) -> Clip:
     """Reads what is exported of a commit; raises ExportError for files that aren't as committed, or OSError."""
-    commit = ledger.commit_of(key)
+    commit = ledger.commit_of(key, edition)
     if commit is None:
         raise ExportError(f"{ledger.store.location}: clip {name} is no longer committed: export to another folder")
     files = {kind: _read(ledger, commit, path) for kind, path in exported_files(commit, settings).items()}

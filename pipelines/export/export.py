@@ -6,9 +6,10 @@ finished by the next one.
 """
 
 import hashlib
+import logging
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -25,6 +26,9 @@ from airshower.pipelines.export.parquet import ParquetWriter
 from airshower.pipelines.export.shard_book import ShardBook
 from airshower.pipelines.export.webdataset import WebDatasetWriter
 from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.reading import Tell
+
+_log = logging.getLogger(__name__)
 
 _READERS = 4  # threads; they wait for storage
 _AHEAD = 8  # clips that are read before they are needed
@@ -46,13 +50,14 @@ def export(
     *,
     select: str = "*",
     on_clips: Callable[[int, int], None] | None = None,
+    tell: Tell = _log.warning,
 ) -> ExportSummary:
     """Adds the clips of a run, of which names match the pattern `select`, to the dataset at `destination`.
 
     `on_clips` hears after each shard how many clips the dataset has, and how many it will have. Raises ExportError for
     a run or a folder that doesn't fit, LedgerError, and OSError where storage refuses.
     """
-    ready = offered(ledger, settings)
+    ready = offered(ledger, settings, tell)
     chosen = [clip for clip in ready.values() if fnmatchcase(clip.name, select)]
     if not chosen:
         what = "has no clip yet: generate some" if not ready else f"has no clip named {select}: fix --select"
@@ -65,7 +70,7 @@ def export(
             f"{destination.location}: holds {len(gone)} clips that {ledger.store.location} doesn't have, or has made "
             "anew since: export to another folder"
         )
-    work = _Export(ledger=ledger, settings=settings, book=book)
+    work = _Export(ledger=ledger, settings=settings, book=book, ready=ready)
     for plan in book.plans():
         work.go_on(plan)
         planned |= {clip.key for clip in plan.clips}  # another export may have gone on
@@ -102,6 +107,7 @@ class _Export:
     ledger: Ledger
     settings: ExportSettings
     book: ShardBook
+    ready: Mapping[str, Offered]
     before: Before = field(default_factory=Before)
     added: int = 0
 
@@ -153,7 +159,7 @@ class _Export:
         waiting: deque[Future[Clip]] = deque()
         with ThreadPoolExecutor(_READERS) as pool:
             for key, name in clips:
-                waiting.append(pool.submit(load_clip, self.ledger, key, name, self.settings))
+                waiting.append(pool.submit(load_clip, self.ledger, key, self.ready[key].edition, name, self.settings))
                 if len(waiting) == _AHEAD:
                     yield waiting.popleft().result()
             while waiting:

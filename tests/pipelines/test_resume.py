@@ -27,6 +27,7 @@ from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
 from airshower.pipelines.ledger.cleaning import orphans
 from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.run_records import RunRecords
 from airshower.pipelines.run import RunSummary
 
 pytestmark = pytest.mark.cluster
@@ -112,7 +113,7 @@ def test_only_what_is_missing_is_made(cluster, tmp_path):
 
     summary, done = run(rows_of(tmp_path, "a", "bad"), output, fresh=True)
     assert (done, summary.kept) == (["a", "bad"], 0)
-    assert [record.epoch for record in Ledger(open_store(output)).runs()] == [0, 0, 0, 0, 1]
+    assert [record.epoch for record in RunRecords(Ledger(open_store(output))).all(pytest.fail)] == [0, 0, 0, 0, 1]
     assert (output / "a.mp4").resolve() != before
 
 
@@ -137,7 +138,7 @@ def test_a_commit_names_all_its_files_and_a_second_attempt_leaves_none(cluster, 
     written = {path.name: path.stat().st_size for path in (output / commit.folder).iterdir()}
     assert {name: file.size_bytes for name, file in commit.files.items()} == written
     assert ledger.commit(commit.model_copy(update={"nonce": "second"})) == commit
-    assert [run.rows for run in ledger.runs()] == [1]
+    assert [run.rows for run in RunRecords(ledger).all(pytest.fail)] == [1]
 
 
 def test_output_on_object_storage(no_cluster, bucket, tmp_path):
