@@ -147,7 +147,7 @@ class Row:
     model: str = ""  # name of its preset
     prompt: str = ""
     key: str = ""  # what it depends on, as a hash; rows outside a run have none
-    inputs: str = ""  # what its files held when the key was made, as a hash
+    inputs: dict[str, str] = field(default_factory=dict)  # what its files held when the key was made: a hash by field
     edition: int = 0  # how many commits of its key are damaged
     traceparent: str = ""  # its trace, as in W3C Trace Context; rows outside a run have none
     error: RowError | None = None

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airshower.cluster import storage
 from airshower.cluster.store import Store
 from airshower.configs.messages import Row, RowError, StoredClip
 from airshower.configs.spans import Span
@@ -142,6 +143,17 @@ class FoundManifest:
             for line in batch.to_pylist():
                 if line["status"] == "done" and line["key"]:
                     yield line["key"], _entry(line)
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a file, by path or URL, is the table of some run folder; raises OSError."""
+    if not path.endswith(f"/{MANIFEST_NAME}"):
+        return False
+    try:
+        with storage.open_file(path) as file:
+            return _MARK in (pq.read_schema(file).metadata or {})
+    except pa.ArrowException:
+        return False
 
 
 def find_manifest(store: Store) -> FoundManifest:

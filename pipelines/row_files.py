@@ -1,9 +1,10 @@
 """From sources to drafts: which files hold rows, and what each row says, before anything is validated.
 
 A source is a file (one JSON or JSONC spec or a list of them, JSONL, CSV, Parquet), a folder of such files (its own
-level only) or a pattern with `*`. In CSV and Parquet a column is a field, an empty cell is a field not given, and a
-dotted column such as `edge.control_weight` sets a field of a control. A file that can't be read becomes one failed
-draft, so that it never stops the others. Paths inside a draft stay as they were written.
+level only, without what a run has written there) or a pattern with `*`. In CSV and Parquet a column is a field, an
+empty cell is a field not given, and a dotted column such as `edge.control_weight` sets a field of a control. A file
+that can't be read becomes one failed draft, so that it never stops the others. Paths inside a draft stay as they were
+written.
 """
 
 import csv
@@ -24,9 +25,14 @@ from pydantic import TypeAdapter, ValidationError
 from airshower.cluster import storage
 from airshower.configs.row_formats import field_type
 from airshower.pipelines.jsonc import parse_jsonc
+from airshower.pipelines.ledger.shown_names import is_shown_name
+from airshower.pipelines.manifest import is_manifest
 
 _PARQUET_ROWS = 10_000  # read at a time
 _ENDINGS = (".json", ".jsonc", ".jsonl", ".ndjson", ".csv", ".parquet")
+
+
+_A_RECORD = 'is what a run wrote of a clip, no spec: put what it has as "spec" into a file of its own'
 
 
 class InputError(ValueError):
@@ -49,7 +55,7 @@ def spec_files(source: str) -> list[str]:
     path = storage.absolute(source)
     try:
         if storage.is_folder(path):
-            files = [file for file in storage.list_files(path) if _ending(file) in _ENDINGS]
+            files = [file for file in storage.list_files(path) if _ending(file) in _ENDINGS and not _is_of_a_run(file)]
         elif storage.exists(path):
             files = [path]
         elif any(character in path for character in "*?["):
@@ -63,6 +69,11 @@ def spec_files(source: str) -> list[str]:
     if _ending(files[0]) not in _ENDINGS:
         raise InputError(f"{source} is no spec file: its name must end in one of {', '.join(_ENDINGS)}")
     return files
+
+
+def _is_of_a_run(file: str) -> bool:
+    """Whether a run wrote it: a folder may be the output of one, too."""
+    return is_shown_name(file) or is_manifest(file)
 
 
 def read_drafts(file: str) -> Iterator[Draft]:
@@ -137,7 +148,8 @@ def _ending(file: str) -> str:
 def _json_drafts(file: str, text: str) -> list[Draft]:
     value = parse_jsonc(text)
     if not isinstance(value, list):
-        return [Draft(name=stem(file), source=file, file=file, fields=value)]
+        error = _A_RECORD if isinstance(value, dict) and "frames_sha256" in value else None
+        return [Draft(name=stem(file), source=file, file=file, fields=value, error=error)]
     return [_part(file, "item", number, item) for number, item in enumerate(value, start=1)]
 
 

@@ -12,7 +12,6 @@ from airshower.pipelines.folder_manifest import Manifest
 from airshower.pipelines.ledger.ledger import Ledger, chunks_folder
 from airshower.pipelines.ledger.run_records import RunRecords
 
-
 CUT_SHORT = f"c-{'2' * 32}"
 
 

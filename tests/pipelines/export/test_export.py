@@ -13,11 +13,12 @@ import webdataset
 from airshower.cluster.local_store import LocalStore
 from airshower.cluster.store import open_store
 from airshower.configs.export_records import ExportSettings, PlannedClip
-from airshower.configs.messages import RowError
+from airshower.configs.messages import Row
 from airshower.pipelines.export.clips import ExportError
 from airshower.pipelines.export.export import ExportSummary, export
 from airshower.pipelines.export.shard_book import ShardBook
-from airshower.pipelines.manifest import Manifest, ManifestEntry
+from airshower.pipelines.folder_manifest import Manifest
+from airshower.pipelines.ledger.missing import made_entry
 from airshower.pipelines.media import read_video
 from tests.pipelines.export.conftest import Run, pictures
 
@@ -43,12 +44,12 @@ def keys(folder: Path) -> list[str]:
 
 
 def manifest(run: Run, **names: str) -> None:
-    """The rows of the last run: name by key."""
-    table = Manifest(run.ledger.store)
+    """The folder's table after a run that was asked for some rows: name by key."""
+    table = Manifest(run.ledger, run.run)
     for index, (key, name) in enumerate(names.items()):
-        error = RowError(stage="s", type="t", message="m")
-        table.add(ManifestEntry(index=index, name=name, key=key * 64, source="s", prompt="p", error=error))
-    table.write()
+        row = Row(index=index, name=name, key=key * 64, source="s", prompt="p", spec=None)
+        table.add(made_entry(row, run.ledger.commit_of(key * 64)))
+    table.settle({}, {}, pytest.fail)
 
 
 def test_a_webdataset_holds_what_was_committed(run, tmp_path):
