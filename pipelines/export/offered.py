@@ -5,6 +5,7 @@ Which they are is decided in `airshower.pipelines.folder_rows`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import pyarrow.compute as pc
 
@@ -25,6 +26,8 @@ class Offered:
     edition: int
     name: str
     size_bytes: int  # of what is exported of it
+    kinds: tuple[str, ...]  # of the files that are exported beside its videos and record
+    pictures: tuple[str, ...]  # kinds and endings of its videos, and of those beside
 
 
 def offered(ledger: Ledger, settings: ExportSettings, tell: Tell) -> dict[str, Offered]:
@@ -32,14 +35,26 @@ def offered(ledger: Ledger, settings: ExportSettings, tell: Tell) -> dict[str, O
     committed, names = ledger.committed(), dict(_counting(ledger, tell))
     clips = {}
     for commit in ledger.commits({key: committed[key] for key in sorted(names) if key in committed}, tell):
-        files = set(exported_files(commit, settings).values())
+        files = exported_files(commit, settings)
         clips[commit.key] = Offered(
             key=commit.key,
             edition=commit.edition,
             name=names[commit.key],
-            size_bytes=sum(commit.files[path].size_bytes for path in files),
+            size_bytes=sum(commit.files[path].size_bytes for path in set(files.values())),
+            kinds=tuple(sorted(kind for kind in files if _is_beside(kind))),
+            pictures=tuple(
+                sorted(f"{kind}{PurePosixPath(path).suffix}" for kind, path in files.items() if _is_picture(kind))
+            ),
         )
     return clips
+
+
+def _is_picture(kind: str) -> bool:
+    return kind not in (RECORD, CAMERAS)
+
+
+def _is_beside(kind: str) -> bool:
+    return kind not in (RECORD, VIDEO) and not kind.startswith(VIEW)
 
 
 def _counting(ledger: Ledger, tell: Tell) -> Iterator[tuple[str, str]]:
@@ -49,8 +64,11 @@ def _counting(ledger: Ledger, tell: Tell) -> Iterator[tuple[str, str]]:
         yield from zip(made["key"].to_pylist(), made["name"].to_pylist(), strict=True)
 
 
-def exported_files(commit: Commit, settings: ExportSettings) -> dict[str, str]:
-    """The files of a commit that an export needs, by kind: of each camera where there is a choice, not all in one."""
+def exported_files(commit: Commit, settings: ExportSettings, kinds: tuple[str, ...] | None = None) -> dict[str, str]:
+    """The files of a commit that an export needs, by kind: of each camera where there is a choice, not all in one.
+
+    `kinds` limits those beside the videos.
+    """
     outputs = commit.outputs
     views = {kind: path for kind, path in outputs.items() if kind.startswith(VIEW)}
     files = views or {VIDEO: outputs[VIDEO]}
@@ -62,6 +80,6 @@ def exported_files(commit: Commit, settings: ExportSettings) -> dict[str, str]:
             or (kind == INPUT and settings.inputs)
             or (kind == CAMERAS and settings.cameras)
         )
-        if wanted:
+        if wanted and (kinds is None or kind in kinds or not _is_beside(kind)):
             files[kind] = path
     return files

@@ -52,10 +52,19 @@ class Run:
         RunRecords(self.ledger).begin(RunRecord(run=run, version="0", epoch=epoch, **about))
 
     def clip(
-        self, name: str, key: str, *, prompt: str = "rain", frames: int = 5, fps: float = 10, filmed: bool = True
+        self,
+        name: str,
+        key: str,
+        *,
+        prompt: str = "rain",
+        frames: int = 5,
+        fps: float = 10,
+        filmed: bool = True,
+        controls: tuple[str, ...] = ("edge",),
     ) -> Row:
-        """Commits a clip of one camera with edges."""
-        fields = {"name": name, "prompt": prompt, "video_path": "in.mp4", "edge": {}, "seed": int(key, 16)}
+        """Commits a clip of one camera."""
+        fields = {"name": name, "prompt": prompt, "video_path": "in.mp4", "seed": int(key, 16)}
+        fields |= {control: {} for control in controls}
         prepared = PreparedClip(
             fps=fps,
             frames=frames,
@@ -64,7 +73,7 @@ class Run:
             input_height=SIZE[0],
             input_width=SIZE[1],
             shown_input=shown_file(pictures(1, frames), fps),
-            controls={"edge": pack_frames(pictures(2, frames))},
+            controls={control: pack_frames(pictures(2, frames)) for control in controls},
             masks={},
             camera_tracks={"camera": track(frames)} if filmed else {},
         )
