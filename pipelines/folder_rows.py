@@ -25,7 +25,7 @@ from airshower.pipelines.manifest import SCHEMA, FoundManifest, ManifestEntry, f
 UNMADE = "run"  # the error's stage of a row that isn't made by no fault of its own
 DAMAGED = "DamagedError"  # its type, where it was made
 COMPARED = ["key", "name", "status", "run", "error_type"]
-_COPIED = ("key", "name", "run", "source", "prompt")
+_COPIED = ("index", "key", "name", "run", "source", "prompt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +60,16 @@ class OtherLines:
         for batch in self.found.batches():
             lines = pa.table(batch)
             keep, broken = (mask.slice(place, len(lines)) for mask in (self.keep, self.broken))
-            yield lines.filter(keep)
-            yield table_of([self._unmade(line) for line in lines.filter(broken).to_pylist()])
             place += len(lines)
+            unmade = [self._unmade(line) for line in lines.filter(broken).to_pylist()]
+            lines = lines.filter(keep)
+            yield pa.concat_tables([lines, table_of(unmade)]).sort_by("index") if unmade else lines
         yield table_of(self.added)
 
     def _unmade(self, line: Mapping[str, Any]) -> ManifestEntry:
         message = f"{line['name']}: {self.damaged[line['key']]}: the command that made it makes it again"
         error = RowError(stage=UNMADE, type=DAMAGED, message=message)
-        return ManifestEntry(index=0, error=error, **{name: line[name] for name in _COPIED})
+        return ManifestEntry(error=error, **{name: line[name] for name in _COPIED})
 
 
 def folder_lines(ledger: Ledger, tell: Tell) -> Iterator[pa.Table]:
@@ -119,7 +120,7 @@ def _reconciled(
         keep=keep,
         broken=broken,
         damaged=reasons,
-        added=added,
+        added=sorted(added, key=lambda row: (row.run, row.name)),
         superseded=frozenset(key for key in superseded if key in listed.made or key in listed.failed),
     )
 

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count, islice
@@ -73,7 +73,7 @@ class Run:
         RunRecords(self.ledger).begin(record, left.keys)
         stages = tuple(stage for stage in STAGES if stage != "annotate" or any(map(annotated, left.missing)))
         self.tell(RunStarted(rows=len(rows) - len(left.made), kept=len(left.made), stages=stages))
-        for note in (*notes, *_of_damage(left.damaged)):
+        for note in (*notes, *_of_damage(left)):
             self.tell(Warned(message=note))
         kept: list[str] = []  # what others have put in the place of links
         for entry in left.made_entries:
@@ -169,15 +169,20 @@ class Run:
 
 
 def new_run_id() -> str:
-    """The time, so that runs sort by it, and something that no other run has."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    """The time to the millisecond, so that runs sort by it, and something that no other run has."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{uuid.uuid4().hex[:8]}"
 
 
-def _of_damage(damaged: Mapping[str, str]) -> Iterator[str]:
+def _of_damage(left: Remaining) -> Iterator[str]:
     """What is told of clips that don't count, of very many the first few."""
-    yield from (f"{what}: this clip is made again" for what in islice(damaged.values(), _MOST_DAMAGED))
-    if len(damaged) > _MOST_DAMAGED:
-        yield f"and {len(damaged) - _MOST_DAMAGED} more clips are damaged and made again"
+    for key, what in islice(left.damaged.items(), _MOST_DAMAGED):
+        then = (
+            "this clip is made again" if key in left.again else "this clip is left out until its command is run again"
+        )
+        yield f"{what}: {then}"
+    if len(left.damaged) > _MOST_DAMAGED:
+        yield f"and {len(left.damaged) - _MOST_DAMAGED} more clips are damaged: {len(left.again)} in all are made again"
 
 
 def lost(row: Row, reason: str) -> ManifestEntry:

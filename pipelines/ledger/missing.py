@@ -16,6 +16,7 @@ from airshower.pipelines.ledger.damage import damaged_by_content, damaged_by_siz
 from airshower.pipelines.ledger.ledger import CommitFile, Ledger
 from airshower.pipelines.ledger.reading import Tell
 from airshower.pipelines.manifest import ManifestEntry, entry_of, find_manifest
+from airshower.pipelines.own_files import MANIFEST_NAME
 from airshower.pipelines.spool import Chosen, Spool
 
 
@@ -30,7 +31,8 @@ class Remaining:
     attempts: dict[str, int]  # failed ones, by key, of rows that are not made
     keys: bytes  # of all rows, one after the other
     damaged: dict[str, str]  # commits of the folder that don't count: what is wrong, by key
-    editions: dict[str, int]  # of the rows that are made again for it, by key
+    editions: dict[str, int]  # those that will, by key
+    again: frozenset[str]  # keys of the rows that are made again for it
 
 
 def remaining(
@@ -38,13 +40,15 @@ def remaining(
 ) -> Remaining:
     """Looks rows up, those that have keys, by listings; with `verify` what is made is read as well."""
     committed, failed = ledger.committed(), ledger.failed()
+    if committed and find_manifest(ledger.store).state == "none":
+        tell(f"{ledger.store.url(MANIFEST_NAME)} is missing: it is written again")
     damaged = damaged_by_size(ledger, committed)
     if verify:
         asked = {row.key for row in rows} - damaged.keys()
         damaged |= damaged_by_content(ledger, {key: file for key, file in committed.items() if key in asked})
     made_places, failed_places, missing_places = array("q"), array("q"), array("q")
     attempts: dict[str, int] = {}
-    keys = bytearray()
+    keys, again = bytearray(), set[str]()
     for place, row in enumerate(rows):
         if not row.key:
             continue
@@ -52,6 +56,8 @@ def remaining(
         if row.key in committed and row.key not in damaged:
             made_places.append(place)
             continue
+        if row.key in damaged:
+            again.add(row.key)
         if row.key in failed:
             attempts[row.key] = failed[row.key]
         (failed_places if row.key in failed and not retry_failed else missing_places).append(place)
@@ -67,6 +73,7 @@ def remaining(
         keys=bytes(keys),
         damaged=damaged,
         editions={key: committed[key].edition + 1 for key in damaged},
+        again=frozenset(again),
     )
 
 

@@ -25,7 +25,7 @@ def read_report(run_folder: str, tell: Tell = _log.warning) -> Report:
     ledger.require()
     runs = [run for run in RunRecords(ledger).all(tell) if run.epoch == ledger.epoch]
     accounts, since = Accounts(runs=runs), {run.run for run in runs}
-    for run, spans in groupby(read_spans(ledger.store), key=lambda item: item[0]):
+    for run, spans in groupby(read_spans(ledger.store, tell), key=lambda item: item[0]):
         if run in since:
             accounts.add_spans(run, [span for _, span in spans])
     for commit in ledger.commits(ledger.committed(), tell):
