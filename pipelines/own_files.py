@@ -25,11 +25,10 @@ class InTheWayError(ValueError):
 
 
 class NotOursError(OSError):
-    """A file that is to be replaced, and that no run wrote: it is kept; the message names it, as does `name` alone."""
+    """A file that is to be replaced, and that no run wrote: it is kept; the message names it."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} was not written by a run, or changed since: it is kept: move it away")
-        self.name = os.path.basename(path)
 
 
 def refuse_taken_folder(store: Store) -> None:

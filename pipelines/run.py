@@ -18,7 +18,7 @@ from airshower.pipelines.ledger.missing import Remaining
 from airshower.pipelines.ledger.run_records import RunRecords
 from airshower.pipelines.ledger.shown_names import show
 from airshower.pipelines.manifest import ManifestEntry, entry_of
-from airshower.pipelines.own_files import NotOursError, listed
+from airshower.pipelines.own_files import listed
 from airshower.pipelines.telemetry import RunTelemetry
 
 _MOST_FAILURES = 1000  # that a summary names
@@ -78,7 +78,7 @@ class Run:
         kept: list[str] = []  # what others have put in the place of links
         for entry in left.made_entries:
             self.manifest.add(entry)
-            self._show(entry, kept)
+            kept += self._show(entry)
         if kept:
             self.tell(Warned(message=f"{listed(kept)}: no longer what a run wrote there: kept as they are"))
         unread = (entry_of(row) for row in rows if row.error is not None)
@@ -96,22 +96,19 @@ class Run:
         if entry.error is not None:
             self.tell(_failure_of(entry, entry.error))
         else:
-            self._show(entry)
+            if kept := self._show(entry):
+                self.tell(
+                    Warned(message=f"{listed(kept)}: no run wrote that: it is kept, and the clip is {entry.video}")
+                )
             self.tell(RowDone(index=entry.index, name=entry.name, video=entry.video or "", seconds=entry.seconds))
 
-    def _show(self, entry: ManifestEntry, kept: list[str] | None = None) -> None:
+    def _show(self, entry: ManifestEntry) -> list[str]:
+        """Names that others have."""
         try:
-            show(self.ledger.store, entry)
-        except NotOursError as error:
-            if kept is None:
-                self._tell_unshown(entry, error)
-            else:
-                kept.append(error.name)
+            return show(self.ledger.store, entry)
         except OSError as error:
-            self._tell_unshown(entry, error)
-
-    def _tell_unshown(self, entry: ManifestEntry, error: OSError) -> None:
-        self.tell(Warned(message=f"{entry.name} is made, but not under its name ({error}): see {entry.video}"))
+            self.tell(Warned(message=f"{entry.name} is made, but not under its name ({error}): see {entry.video}"))
+            return []
 
     def record_failure(self, entry: ManifestEntry, error: RowError) -> None:
         """Where an attempt failed by the row's own fault, the next run need not try it again."""

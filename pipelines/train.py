@@ -24,6 +24,7 @@ from ray.train.torch import TorchTrainer
 
 from airshower.actors.trainer import MODEL_FOLDER, TrainerSettings, train_rank
 from airshower.configs.training import AutoencoderExperiment, Experiment, MultiviewExperiment, TransferExperiment
+from airshower.pipelines.claimed_folder import ClaimedFolder
 from airshower.pipelines.train_news import Metrics, listening
 from airshower.pipelines.training_data import encode_clips, render_clips
 from airshower.pipelines.world.caption import vocabulary
@@ -82,7 +83,10 @@ TrainEvent = ClipsPrepared | StepsTrained
 
 
 def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
-    """Trains to the end and returns the model folder; raises RuntimeError when a rank fails again and again."""
+    """Trains to the end and returns the model folder; raises RuntimeError when a rank fails again and again, and
+    InTheWayError for folders of others that have the names of its own.
+    """
+    claim_folder(settings)
     if isinstance(settings.experiment, TransferExperiment) and settings.autoencoder is None:
         first = _autoencoder_run(settings, settings.experiment.autoencoder)
         settings = replace(settings, autoencoder=train(first, on_event) / "autoencoder")
@@ -119,6 +123,17 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
             reason = str(failure).strip().splitlines()[-1]  # above it, the rank's traceback
             raise RuntimeError(f"{settings.output}: training ended on rank {number}: {reason}") from error
     return _collect(result, settings)
+
+
+def claim_folder(settings: TrainSettings) -> None:
+    """Takes what a run makes in its output folder; raises InTheWayError where others have such names."""
+    makes = {
+        "clips": settings.clips is None,
+        "autoencoder": isinstance(settings.experiment, TransferExperiment) and settings.autoencoder is None,
+        "latents": not isinstance(settings.experiment, AutoencoderExperiment),
+    }
+    names = ["run", "model", *(name for name, is_made in makes.items() if is_made)]
+    ClaimedFolder(settings.output.absolute(), "train").claim(names)
 
 
 def _autoencoder_run(settings: TrainSettings, experiment: AutoencoderExperiment) -> TrainSettings:

@@ -74,16 +74,19 @@ class QuickRuns:
             run.end(ended)
 
     def _made(self, row: Row, writer: Committer) -> Row:
-        packed = pack_frames(FRAMES)
-        size = {"height": 16, "width": 16, "input_height": 16, "input_width": 16}
-        prepared = PreparedClip(fps=10, frames=2, **size, controls={"edge": packed}, masks={})
-        generated = GeneratedClip(frames=packed, model={"name": "none"}, chunks=1, seconds={})
-        row = replace(row, prepared=prepared, generated=generated)
+        generated = GeneratedClip(frames=pack_frames(FRAMES), model={"name": "none"}, chunks=1, seconds={})
+        row = replace(row, prepared=prepared(), generated=generated)
         if row.name.startswith("bad"):
             return row.failed("generate", RuntimeError("can't make that"))
         if row.name.startswith("slow"):
             return row.failed("write", OSError("no space left"), transient=True)
         return writer.write(row)
+
+
+def prepared() -> PreparedClip:
+    """Edges of two frames."""
+    size = {"height": 16, "width": 16, "input_height": 16, "input_width": 16}
+    return PreparedClip(fps=10, frames=2, **size, controls={"edge": pack_frames(FRAMES)}, masks={})
 
 
 def lines(output: Path) -> list[tuple[str, str]]:

@@ -17,22 +17,24 @@ from airshower.configs.messages import Row
 from airshower.pipelines.ledger.damage import ATTEMPT
 from airshower.pipelines.ledger.ledger import DATA
 from airshower.pipelines.manifest import ManifestEntry
-from airshower.pipelines.own_files import ROOT_NAMES, InTheWayError, NotOursError, listed
+from airshower.pipelines.own_files import ROOT_NAMES, InTheWayError, listed
 
 _TARGET = re.compile(rf"{DATA}/{ATTEMPT.pattern}/[^/]+")
 _ENDS = ("{}.mp4", "{}.jpg")  # of a video stem
 _RECORDS = ("{}.json", "{}_cameras.json")  # of a name
 
 
-def show(store: Store, entry: ManifestEntry) -> None:
-    """Links the files of a finished row; raises NotOursError where something else has a name, or OSError."""
-    folder = store.local_path("")
+def show(store: Store, entry: ManifestEntry) -> list[str]:
+    """Links the files of a finished row; returns the names that something else has, which stays. Raises OSError."""
+    folder, kept = store.local_path(""), []
     if folder is None:
-        return
+        return []
     made_as = PurePosixPath(entry.outputs["record"]).stem  # the row may be called otherwise by now
-    for path in set(entry.outputs.values()):
-        file = PurePosixPath(path).name
-        _link(folder / f"{entry.name}{file.removeprefix(made_as)}", path)
+    for path in sorted(set(entry.outputs.values())):
+        name = f"{entry.name}{PurePosixPath(path).name.removeprefix(made_as)}"
+        if not _linked(folder / name, path):
+            kept.append(name)
+    return kept
 
 
 def is_shown_name(path: Path | str) -> bool:
@@ -43,31 +45,31 @@ def is_shown_name(path: Path | str) -> bool:
         return False
 
 
-def _link(link: Path, target: str) -> None:
+def _linked(link: Path, target: str) -> bool:
     while True:
         try:
             os.symlink(target, link)
         except FileExistsError:
             if os.path.islink(link) and os.readlink(link) == target:
-                return
-            _take_away(link)
+                return True
+            if not _taken_away(link):
+                return False
         else:
-            return
+            return True
 
 
-def _take_away(link: Path) -> None:
-    """Removes a link of ours; raises NotOursError for anything else. What is looked at is what goes: nobody can put a
-    file of his between the two.
-    """
+def _taken_away(link: Path) -> bool:
+    """Removes a link of ours, and nothing else. What goes is looked at once more: nobody's file may come between."""
     if not is_shown_name(link):
-        raise NotOursError(str(link))
+        return False
     aside = link.with_name(f".{link.name}.{uuid.uuid4().hex}.part")
     with suppress(FileNotFoundError):  # another run was faster
         os.rename(link, aside)
         if not is_shown_name(aside):
             os.rename(aside, link)
-            raise NotOursError(str(link))
+            return False
         os.unlink(aside)
+    return True
 
 
 class NamesInTheWay:
