@@ -19,6 +19,7 @@ from airshower.configs.messages import RowError
 from airshower.pipelines.ledger.ledger import CommitFile, Ledger
 from airshower.pipelines.ledger.reading import Tell
 from airshower.pipelines.ledger.rows_of_ledger import failed_rows, made_rows, passing_failures
+from airshower.pipelines.ledger.run_records import RunRecords
 from airshower.pipelines.ledger.superseded import read_superseded
 from airshower.pipelines.manifest import SCHEMA, FoundManifest, ManifestEntry, find_manifest, table_of
 
@@ -103,6 +104,7 @@ def _reconciled(
     done, free, damaged = _is_done(old), _mask(old["free"]), _is_in(old["key"], _texts(reasons))
     broken = pc.and_(pc.and_(done, damaged), free)
     made = pc.and_not(_is_in(old["key"], _texts(listed.made)), damaged)
+    is_ours = pc.or_(done, _is_in(old["run"], _texts(RunRecords(ledger).ids())))  # not of another folder's manifest
     before = _texts(read_superseded(ledger))
     clips, rows = (_joined(lines["key"], mine["key"], before) for lines in (old.filter(done), old))  # that are known
     unknown = [
@@ -111,7 +113,7 @@ def _reconciled(
     ]
     if found.table is None:  # lost, and with it what no listing shows
         unknown += [row for row in passing_failures(ledger, tell) if row.key not in listed.made]
-    keep, added = _settled(old, pc.and_(pc.equal(done, made), free), mine, unknown)
+    keep, added = _settled(old, pc.and_(pc.and_(pc.equal(done, made), is_ours), free), mine, unknown)
     gone = old.filter(pc.invert(pc.or_(keep, broken)))["key"]
     counting = _joined(old.filter(keep)["key"], mine["key"], _texts(row.key for row in added))
     superseded = _without(_joined(before, gone, _texts(row.key for row in unknown)), counting)

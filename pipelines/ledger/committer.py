@@ -20,6 +20,7 @@ from airshower.configs.messages import Row
 from airshower.configs.records import Commit, OutputFile
 from airshower.pipelines.ledger.ledger import DATA, Ledger
 from airshower.pipelines.ledger.missing import made_entry, stored_clip
+from airshower.pipelines.ledger.reading import LedgerError
 from airshower.pipelines.ledger.saved_chunks import SavedChunks
 from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.write import write_row
@@ -34,7 +35,10 @@ class Committer:
 
     def made(self, row: Row) -> ManifestEntry | None:
         """The row's entry where the ledger has it, whoever made it."""
-        commit = self.ledger.commit_of(row.key, row.edition)
+        try:
+            commit = self.ledger.commit_of(row.key, row.edition)
+        except LedgerError:  # damaged: it is made once more
+            return None
         return None if commit is None else made_entry(row, commit)
 
     def saved_chunks(self, row: Row) -> SavedChunks:

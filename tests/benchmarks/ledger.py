@@ -26,6 +26,7 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.records import Commit, OutputFile
 from airshower.pipelines.folder_manifest import Manifest
+from airshower.pipelines.ledger.damage import damaged_by_size
 from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.missing import remaining
@@ -73,8 +74,11 @@ def measure(folder: Path, count: int) -> None:
         while batch := list(islice(rest, 1000)):
             list(pool.map(lambda row: make(ledger, row), batch))
     clock.tell("commits and files of a byte written")
-    assert len(ledger.committed()) == count
+    committed = ledger.committed()
+    assert len(committed) == count
     clock.tell("commits listed")
+    assert not damaged_by_size(ledger, committed)
+    clock.tell("their files compared, by their records")
     for said in ("made rows resumed from their records", "made rows resumed from the last manifest"):
         table = Manifest(ledger, "benchmark", flush_interval_s=math.inf)
         for entry in remaining(rows, ledger, retry_failed=False, tell=print).made_entries:
@@ -83,6 +87,8 @@ def measure(folder: Path, count: int) -> None:
         clock.tell(said)
         table.settle({}, {}, print)
         clock.tell("ledger compared, manifest written")
+        assert not damaged_by_size(ledger, committed)
+        clock.tell("files compared, by the manifest")
 
 
 class Clock:

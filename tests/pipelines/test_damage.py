@@ -13,6 +13,7 @@ from airshower.cluster.store import open_store
 from airshower.pipelines.ledger.damage import damaged_by_content
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.run_records import RunRecords
+from airshower.pipelines.own_files import InTheWayError
 from tests.quick_runs import Outcome, QuickRuns, lines
 
 ROWS = ("a", "b", "bad")
@@ -203,6 +204,37 @@ def test_a_clip_whose_files_come_back_counts_again(whole, run):
     (run / "elsewhere").rename(video)
     assert whole.again(run).summary.kept == 2
     assert lines(run) == [("a", "done"), ("b", "done"), ("bad", "failed")]
+
+
+def test_the_manifest_of_another_folder_is_not_believed(whole, run, tmp_path):
+    whole.quick.run(tmp_path / "other", "a", "c", "bad", "bad-too")
+    shutil.copy(tmp_path / "other" / "manifest.parquet", run / "manifest.parquet")
+    assert whole.again(run).summary.kept == 2
+    assert lines(run) == [("a", "done"), ("b", "done"), ("bad", "failed")]
+
+
+def test_a_folder_on_object_storage(whole, bucket):
+    run = "s3://drives/run"
+    whole.again(run)
+    keys = [item["Key"] for item in bucket.list_objects_v2(Bucket="drives")["Contents"]]
+    (video,) = (key for key in keys if key.endswith("/a.mp4"))
+    (commit,) = (key for key in keys if "/commits/" in key and b'"name":"b"' in read(bucket, key))
+    bucket.put_object(Bucket="drives", Key=video, Body=b"cut")
+    bucket.put_object(Bucket="drives", Key=commit, Body=b"garbage")
+    bucket.put_object(Bucket="drives", Key="run/manifest.parquet", Body=b"garbage")
+    outcome = whole.again(run)
+    assert (outcome.done, len(outcome.warnings)) == (["a", "b"], 3)
+    settled = whole.again(run)
+    assert (settled.done, settled.warnings, settled.summary.kept) == ([], [], 2)
+    bucket.put_object(Bucket="drives", Key="mine/index.html", Body=b"mine")
+    bucket.put_object(Bucket="drives", Key="mine/data/a.mp4", Body=b"mine")
+    with pytest.raises(InTheWayError, match=r"s3://drives/mine: holds data/, index.html, which no run wrote"):
+        whole.again("s3://drives/mine")
+    assert len(bucket.list_objects_v2(Bucket="drives", Prefix="mine/")["Contents"]) == 2
+
+
+def read(bucket, key: str) -> bytes:
+    return bucket.get_object(Bucket="drives", Key=key)["Body"].read()
 
 
 def test_two_runs_that_meet_one_damage_mend_it_once(whole, run):

@@ -1,6 +1,7 @@
 """`airshower runs`, on ledgers written as runs write them."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -89,6 +90,31 @@ def test_runs_are_listed_and_shown_with_their_failures_by_cause(run, call):
     assert "3 wanted, 1 made, 1 failed, 1 missing" in out
     assert "failed b in prepare (rows.jsonl line 2): b.mp4: no such file" in out
     assert "all files of 1 clips are as committed" in out
+
+
+def test_what_failed_is_found_again_whatever_stage_it_was(quick, call, tmp_path):
+    output = tmp_path / "runs" / "night"
+    quick.run(output, "a", "bad", "slow", quick.unread("typo"))
+    code, out, _ = call("runs", "list", str(tmp_path / "runs"), "--json")
+    assert code == 0
+    (listed,) = json.loads(out)
+    assert listed.pop("begun")
+    assert listed == {"run": "night", "wanted": 4, "made": 1, "failed": 3, "missing": 0, "runs": 1}
+    code, out, _ = call("runs", "show", str(output), "--failed", "--json")
+    assert code == 0
+    shown = json.loads(out)
+    assert (shown["failed"], shown["missing"], shown["damage"], shown["runs"][0]["rows"]) == (3, 0, [], 4)
+    assert shown["failures"][0] == {
+        "name": "bad",
+        "stage": "generate",
+        "type": "RuntimeError",
+        "message": "can't make that",
+        "source": "bad.json",
+    }
+    assert [(row["name"], row["stage"]) for row in shown["failures"][1:]] == [("slow", "write"), ("typo", "read")]
+    causes = json.loads(call("runs", "show", str(output), "--json")[1])["causes"]
+    assert sorted((cause["stage"], cause["rows"]) for cause in causes) == [("generate", 1), ("read", 1), ("write", 1)]
+    assert call("runs", "list", str(tmp_path / "inputs"), "--json")[:2] == (0, "[]\n")
 
 
 def test_a_file_that_is_not_as_it_was_committed_is_found(run, call):
