@@ -18,7 +18,7 @@ class ClaimedFolder:
     """One command's names in a folder; `claim` comes before anything is written, `wrote` after each file."""
 
     def __init__(self, folder: Path, command: str) -> None:
-        self._folder, self._book = folder, f".airshower/{command}.json"
+        self._folder, self._book = folder, _book(command)
         self._store: Store = open_store(folder, probe=False)
 
     def claim(self, names: Iterable[str]) -> None:
@@ -49,6 +49,15 @@ class ClaimedFolder:
 
     def _keep(self, taken: dict[str, str]) -> None:
         self._store.write(self._book, json.dumps(taken, indent=2).encode())
+
+
+def is_claimed(folder: Path, command: str) -> bool:
+    """Whether a folder is one that a command writes into."""
+    return (folder / _book(command)).is_file()
+
+
+def _book(command: str) -> str:
+    return f".airshower/{command}.json"
 
 
 def _sha256(path: Path) -> str:

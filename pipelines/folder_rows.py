@@ -51,7 +51,7 @@ class OtherLines:
 
     def tables(self, first_index: int = 0) -> Iterator[pa.Table]:
         """The lines, numbered from `first_index` on."""
-        for lines in self._tables():
+        for lines in filter(len, self._tables()):
             numbers = pa.array(range(first_index, first_index + len(lines)), pa.int64())
             yield lines.set_column(0, SCHEMA.field("index"), numbers)
             first_index += len(lines)
@@ -87,7 +87,8 @@ def other_lines(ledger: Ledger, own: Iterable[pa.Table], listed: Listed | None, 
     found = find_manifest(ledger.store)
     if found.epoch != ledger.epoch:  # of an earlier start, or none that can be read
         found = FoundManifest(state=found.state)
-    old, mine = _compared(pa.table(batch) for batch in found.batches(COMPARED)), _compared(own)
+    # Whole lines, though some columns are compared: where others can't be read, the ledger has to know the rows.
+    old, mine = _compared(pa.table(batch) for batch in found.batches()), _compared(own)
     done, my_clips = _is_done(old), mine.filter(_is_done(mine))["name"]
     my_name = pc.if_else(done, _is_in(old["name"], my_clips), _is_in(old["name"], mine["name"]))
     free = pc.invert(pc.or_(my_name, _is_in(old["key"], mine["key"])))

@@ -9,6 +9,7 @@ from airshower.pipelines.folder_rows import UNMADE, folder_lines
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.reading import Tell
 from airshower.pipelines.ledger.run_records import RunRecords
+from airshower.pipelines.manifest import SCHEMA
 
 _COLUMNS = ["key", "name", "status", "source", "error_stage", "error_type", "error_message"]
 
@@ -41,7 +42,8 @@ class FolderState:
 
 def state_of(ledger: Ledger, tell: Tell) -> FolderState:
     """As the manifest and the ledger have it now; what can't be read is told and left out."""
-    lines = pa.concat_tables([table.select(_COLUMNS) for table in folder_lines(ledger, tell)])
+    none = SCHEMA.empty_table().select(_COLUMNS)
+    lines = pa.concat_tables([none, *(table.select(_COLUMNS) for table in folder_lines(ledger, tell))])
     rest = lines.filter(pc.equal(lines["status"], "failed"))
     failed = rest.filter(pc.not_equal(rest["error_stage"], UNMADE))
     unmade = rest.filter(pc.equal(rest["error_stage"], UNMADE))

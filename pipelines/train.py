@@ -24,10 +24,12 @@ from ray.train.torch import TorchTrainer
 
 from airshower.actors.trainer import MODEL_FOLDER, TrainerSettings, train_rank
 from airshower.configs.training import AutoencoderExperiment, Experiment, MultiviewExperiment, TransferExperiment
-from airshower.pipelines.claimed_folder import ClaimedFolder
+from airshower.pipelines.claimed_folder import ClaimedFolder, is_claimed
 from airshower.pipelines.train_news import Metrics, listening
-from airshower.pipelines.training_data import encode_clips, render_clips
+from airshower.pipelines.training_data import encode_clips, holds_only_shards, render_clips
 from airshower.pipelines.world.caption import vocabulary
+
+_COMMAND = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,14 +128,17 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
 
 
 def claim_folder(settings: TrainSettings) -> None:
-    """Takes what a run makes in its output folder; raises InTheWayError where others have such names."""
-    makes = {
-        "clips": settings.clips is None,
-        "autoencoder": isinstance(settings.experiment, TransferExperiment) and settings.autoencoder is None,
-        "latents": not isinstance(settings.experiment, AutoencoderExperiment),
-    }
-    names = ["run", "model", *(name for name, is_made in makes.items() if is_made)]
-    ClaimedFolder(settings.output.absolute(), "train").claim(names)
+    """Takes what a run makes in its output folder; raises InTheWayError where others have such names.
+
+    Shards are only ever added to others, and an autoencoder may be that of an earlier run.
+    """
+    output, experiment = settings.output.absolute(), settings.experiment
+    names = ["run", "model"]
+    shards = ("latents",) if settings.clips else ("clips", "latents")
+    names += [name for name in shards if not holds_only_shards(output / name)]
+    if isinstance(experiment, TransferExperiment) and settings.autoencoder is None:
+        names += [] if is_claimed(output / "autoencoder", _COMMAND) else ["autoencoder"]
+    ClaimedFolder(output, _COMMAND).claim(names)
 
 
 def _autoencoder_run(settings: TrainSettings, experiment: AutoencoderExperiment) -> TrainSettings:

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from airshower.configs.export_records import ExportSettings
 from airshower.configs.records import Commit
-from airshower.pipelines.folder_rows import folder_lines
+from airshower.pipelines.folder_rows import DAMAGED, folder_lines
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.reading import Tell
+from airshower.pipelines.own_files import listed
 
 VIDEO, VIEW, CONTROL, MASK, INPUT, CAMERAS, RECORD = "video", "view_", "control_", "mask_", "input", "cameras", "record"
 
@@ -58,10 +59,14 @@ def _is_beside(kind: str) -> bool:
 
 
 def _counting(ledger: Ledger, tell: Tell) -> Iterator[tuple[str, str]]:
-    """Keys and names of the clips that a folder has."""
+    """Keys and names of the clips that a folder has; those that a run has found damaged are told."""
+    damaged: list[str] = []
     for lines in folder_lines(ledger, tell):
         made = lines.filter(pc.equal(lines["status"], "done"))
         yield from zip(made["key"].to_pylist(), made["name"].to_pylist(), strict=True)
+        damaged += lines.filter(pc.equal(lines["error_type"], DAMAGED))["name"].to_pylist()
+    if damaged:
+        tell(f"{ledger.store.location}: left out, since damaged: {listed(damaged)}: run their command again")
 
 
 def exported_files(commit: Commit, settings: ExportSettings, kinds: tuple[str, ...] | None = None) -> dict[str, str]:

@@ -142,6 +142,7 @@ def test_data_sample(call, tmp_path):
     [
         (("train", "tiny-autoencoder"), "model/config.json"),
         (("train", "tiny-transfer"), "autoencoder/notes.txt"),
+        (("train", "tiny-transfer"), "clips/mine.json"),
         (("evaluate",), "evaluation.md"),
         (("evaluate",), "data/scene.mp4"),
         (("evaluate",), "clips/mine.mp4"),
