@@ -120,8 +120,8 @@ def _looked_up(
         refuse_taken_folder(ledger.store)
     if is_new or settings.fresh:
         names.refuse(rows)
-    look_at_manifest(ledger.store, tell)
     ledger.require(tell)
+    look_at_manifest(ledger.store, tell)
     epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch
     rows = with_keys(rows, settings.source, salt=salt(epoch))
     left = remaining(rows, ledger, retry_failed=settings.retry_failed, verify=settings.verify, tell=tell)
