@@ -125,6 +125,7 @@ class _Clip:
                 frames=padded(prepared.input_frames),
                 mask=padded(prepared.guided_region),
                 last_step=spec.guided_generation_step_threshold,
+                as_published=spec.exact_reference,
             )
 
     def chunk(self, chunk: Chunk, given: np.ndarray) -> ChunkInputs:

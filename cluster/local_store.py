@@ -122,8 +122,8 @@ def _delete_folder(place: str) -> None:
 @contextmanager
 def _part_of(place: str) -> Iterator[IO[bytes]]:
     """A new file beside `place`, which is gone under this name when the block ends."""
-    folder, name = os.path.split(place)
-    part = os.path.join(folder, f".{name}.{uuid.uuid4().hex}{_PART}")
+    folder = os.path.dirname(place)
+    part = os.path.join(folder, f".{uuid.uuid4().hex}{_PART}")
     try:
         file = open(part, "xb")  # noqa: SIM115 - closed below
     except FileNotFoundError:

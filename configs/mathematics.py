@@ -4,4 +4,4 @@ Part of every row's key: a change after which the same row and weights give othe
 order of random numbers, a resize) raises it, so that no run takes old clips for new ones. Other changes leave it alone.
 """
 
-MATHEMATICS = 1
+MATHEMATICS = 2

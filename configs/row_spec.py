@@ -17,7 +17,10 @@ from airshower.configs.sizes import SIZES
 
 Text = Annotated[str, Field(min_length=1)]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+# A file name has 255 bytes at most. What is added to a row's has less than 55: "_control_hdmap_front_wide.mp4" is the
+# longest of a clip's files, and "-" with 32 digits that of their folder.
+MOST_NAME_BYTES = 200
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MOST_NAME_BYTES - 1}}}")
 
 
 class Strict(BaseModel):
@@ -39,8 +42,8 @@ class RowSpec(Strict):
     """What a row says whatever it is made of."""
 
     name: str = Field(
-        description="Stem of the output files, unique in a run; default: the stem of the file that holds the row, "
-        "with -<line or item> where that file holds several"
+        description="Stem of the output files, unique in a run; default: the stem of the file that holds the row, as "
+        "far as files can be called so, with -<line or item> where that file holds several"
     )
     prompt: Text | None = Field(
         default=None, description="What the video shows, in words; give exactly one of prompt and prompt_path"
@@ -68,18 +71,23 @@ class RowSpec(Strict):
         description="JSON file with the parameters of the cameras that filmed the input, kept beside the clip; they "
         "don't shape it",
     )
+    keep_damaged_frames: bool = Field(
+        default=False,
+        description="Make the clip of a video in which frames are damaged or missing, too; its record names them",
+    )
     exact_reference: bool = Field(
         default=False,
         description="Do as the published code where it is known to do worse: frames that a chunk passes on lose their "
-        "fractions instead of being rounded",
+        "fractions instead of being rounded, and guided generation drifts from chunk to chunk",
     )
 
     @field_validator("name")
     @classmethod
     def _name_is_a_file_stem(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
+        if not names_files(name):
             raise ValueError(
-                "can't name files: use letters, digits, '.', '_' and '-', a letter or digit first, 200 at most"
+                "can't name files: use letters without accents, digits, '.', '_' and '-', a letter or digit first, "
+                f"{MOST_NAME_BYTES} at most"
             )
         return name
 
@@ -124,6 +132,11 @@ class RowSpec(Strict):
         if chunk_frames is None or self.num_steps is None or self.guidance is None:
             raise ValueError(f"{self.name}: the spec has open settings: call resolved(preset) first")
         return SamplingSettings(chunk_frames=chunk_frames, steps=self.num_steps, guidance=self.guidance)
+
+
+def names_files(name: str) -> bool:
+    """Whether a row may have this name: its files begin with it."""
+    return _NAME.fullmatch(name) is not None
 
 
 def whole_latents(frames: int | None) -> int | None:

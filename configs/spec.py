@@ -11,6 +11,7 @@ Control = Literal["edge", "vis", "depth", "seg"]
 CONTROLS: tuple[Control, ...] = ("edge", "vis", "depth", "seg")  # the published branch order
 ANNOTATED: tuple[Control, ...] = ("depth", "seg")  # those that networks compute where no file is given
 Strength = Literal["very_low", "low", "medium", "high", "very_high"]
+DepthValues = Literal["levels", "distance", "inverse"]
 
 
 class ControlSpec(Strict):
@@ -51,6 +52,23 @@ class VisSpec(ControlSpec):
     """A blurred copy of the input."""
 
     preset_blur_strength: Strength = Field(default="medium", description="Blur where the blurred copy is computed")
+
+
+class DepthSpec(ControlSpec):
+    """Depth, near is bright."""
+
+    values: DepthValues | None = Field(
+        default=None,
+        description="What the numbers of a depth file (16-bit PNG or TIFF, EXR, .npy, .npz, or a folder of them) are: "
+        "distance in any unit, inverse depth, or levels as the control has them; default: distance, and levels for "
+        "8 bits, and for 16 bits that are used to the full",
+    )
+
+    @model_validator(mode="after")
+    def _values_are_of_a_file(self) -> Self:
+        if self.values is not None and self.control_path is None:
+            raise ValueError("values says what control_path holds, which is missing: give it, or remove values")
+        return self
 
 
 class SegSpec(ControlSpec):
@@ -108,7 +126,7 @@ class ClipSpec(RowSpec):
     )
     edge: EdgeSpec | None = Field(default=None, description="Edge control; {} computes it with the defaults")
     vis: VisSpec | None = Field(default=None, description="Blur control; {} computes it with the defaults")
-    depth: ControlSpec | None = Field(default=None, description="Depth control")
+    depth: DepthSpec | None = Field(default=None, description="Depth control")
     seg: SegSpec | None = Field(default=None, description="Segmentation control")
 
     @field_validator("num_video_frames_per_chunk")

@@ -44,11 +44,17 @@ class ChunkConditions:
 
 @dataclass(frozen=True, kw_only=True)
 class GuidedRegion:
-    """Guided generation: up to a step, the network sees this clip, noised, where the mask is 1."""
+    """Guided generation: up to a step, the network sees this clip, noised, where the mask is 1.
+
+    The published sampler shows it to the network alone and goes on from its own state, which drifts away from what was
+    seen: chunks of one clip then disagree about the region at every seam (public issue 239 of Transfer2.5). Here the
+    sampler goes on from what the network saw, unless it is to do `as_published`.
+    """
 
     latents_BCTYX: Tensor
     mask_BCTYX: Tensor
     last_step: int  # the last step, from 0, that is guided
+    as_published: bool = False
 
     def seen(self, x_BCTYX: Tensor, step: int, sigma: float, noise_BCTYX: Tensor) -> Tensor:
         """What the network gets instead of the sampler's state."""
@@ -110,6 +116,7 @@ def sample(
     x = noise_BCTYX
     for step, timestep in enumerate(schedule.timesteps):
         seen = x if region is None else region.seen(x, step, schedule.sigmas[step], noise_BCTYX)
-        x = solver.step(x, guided_velocity(net, seen, timestep, noise_BCTYX, conditions, guidance, mesh))
+        velocity = guided_velocity(net, seen, timestep, noise_BCTYX, conditions, guidance, mesh)
+        x = solver.step(x if region is not None and region.as_published else seen, velocity)
         tell_step(on_step, step + 1, mesh)
     return x

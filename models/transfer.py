@@ -27,6 +27,7 @@ class GuidedInput:
     frames: np.ndarray  # of the input
     mask: np.ndarray  # white in the region
     last_step: int
+    as_published: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ class TransferModel(ChunkModel):
             latents_BCTYX=latents,
             mask_BCTYX=guided_latent_map(mask_FHW, *latents.shape[2:]).to(self.device),
             last_step=guided.last_step,
+            as_published=guided.as_published,
         )
 
     def decode(self, latents_BCTYX: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from airshower.configs.annotators import DEPTH, DETECTOR, TRACKER
 from airshower.configs.messages import PreparedClip, Row
 from airshower.configs.sizes import Size
 from airshower.configs.spec import ClipSpec, Control
+from airshower.pipelines.decoding.source import Reading
 from airshower.pipelines.media import read_video
 from airshower.pipelines.prepare import CONTROL_INTERPOLATION, MASK_THRESHOLD, packed_mask
 
@@ -49,7 +50,8 @@ def annotate_clip(spec: ClipSpec, prompt: str, prepared: PreparedClip, annotator
     """
     if spec.video_path is None:
         raise ValueError("video_path: missing, and there is nothing else to compute controls and masks from: give it")
-    video = _Annotated(read_video(spec.video_path, max_frames=prepared.frames).frames, annotator)
+    reading = Reading(keep_damaged=spec.keep_damaged_frames)  # what was said of it once needn't be said again
+    video = _Annotated(read_video(spec.video_path, max_frames=prepared.frames, reading=reading).frames, annotator)
     size = Size(prepared.height, prepared.width)
     controls = {
         key: prepared.controls.get(key) or pack_frames(video.control(key, spec, prompt, size)) for key in spec.controls

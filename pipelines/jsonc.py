@@ -1,13 +1,13 @@
 """JSON with comments and trailing commas, as the published specs are written.
 
 Comments and commas are blanked before the standard parser reads the text, so its line and column numbers stay true.
-Stricter than the standard parser where a spec would suffer in silence: a key given twice, NaN and Infinity are errors.
-Single quotes, bare keys and the rest of JSON5 are not read.
+Stricter than the standard parser where a spec would suffer in silence: a key given twice and Infinity are errors. NaN,
+which Python writes for a table's gaps, is null. Single quotes, bare keys and the rest of JSON5 are not read.
 """
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 _STRING = r'"(?:\\.|[^"\\\n])*"'
 _COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?\*/|/\*", re.DOTALL)
@@ -20,11 +20,17 @@ def parse_jsonc(text: str, first_line: int = 1) -> Any:  # noqa: ANN401 - JSON h
     `first_line` is the number of the text's first line in its file.
     """
     try:
-        return json.loads(_without_extras(text), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        return json.loads(_without_extras(text), object_pairs_hook=_unique_keys, parse_constant=_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"{first_line + error.lineno - 1}:{error.colno}: {error.msg}") from None
     except RecursionError:
         raise ValueError(f"{first_line}:1: nested too deep for a spec") from None
+
+
+def is_comment(line: str) -> bool:
+    """Whether there is no value in a line: it is blank, or a comment; one that begins with # counts as well."""
+    text = line.strip()
+    return text == "" or text.startswith(("#", "//")) or (text.startswith("/*") and text.find("*/", 2) == len(text) - 2)
 
 
 def _without_extras(text: str) -> str:
@@ -51,5 +57,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number")
+def _constant(name: str) -> None:
+    if name != "NaN":
+        raise ValueError(f"{name} is not a JSON number: write digits, or null")

@@ -1,9 +1,10 @@
 """Video files in and out: decoding to RGB frames, encoding to mp4, and to JPEG what is a single frame.
 
-Reading takes whatever FFmpeg takes (H.264, HEVC, any container, also single images), from a local path or any fsspec
-URL, and decodes in order, so the frame count is exact. Colours are those that OpenCV gives: the file's tagged matrix,
-BT.601 where nothing is tagged. Writing makes H.264 in mp4 that every browser plays, tagged and converted as BT.709.
-Sound, variable frame rates and non-square pixels are not handled: frames count, their time stamps don't.
+Reading takes what cameras, phones, editors and capture programs write, from a local path or any fsspec URL: the picture
+among other streams, upright, in square pixels, progressive, at a constant rate, in the colours of BT.709. What had to
+be converted for that is said; what is damaged or not known is an error (docs/inputs.md has the whole table). How a file
+is taken apart is in `airshower.pipelines.decoding`. Writing makes H.264 in mp4 that every browser plays, tagged and
+converted as BT.709.
 """
 
 import io
@@ -11,49 +12,48 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
 import av
 import cv2
 import numpy as np
-from av.container import InputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from av.video.stream import VideoStream
 
-from airshower.cluster import storage
 from airshower.configs.sizes import Size
+from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.frame_buffer import FrameBuffer
+from airshower.pipelines.decoding.source import Reading, Source, opened_source
 
 RATE_TOLERANCE = 1e-3  # relative; 24 and 24000/1001 fps go together
 JPEG_QUALITY = 85  # 0..100, as published
 _JPEG_MOST_PX = 65_500  # libjpeg's limit, below the format's
-IMAGE_FPS = 24.0  # an image has no rate of its own; 24 is the base rate of the Cosmos family
-
-
-class MediaError(ValueError):
-    """A file that can't be used as a video; the message is one line with the path, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """Decoded frames, uint8 (frames, height, width, 3) RGB, and the rate and size they had in the file."""
+    """Decoded frames, uint8 (frames, height, width, 3) RGB, and the rate and size they had in the file.
+
+    That size is of the upright picture in square pixels. `notes` say what was converted, a line each.
+    """
 
     frames: np.ndarray
     fps: float
     source_fps: float
     source_height: int
     source_width: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoHeader:
-    """What a file announces: its frames are counted only where it doesn't say how many there are."""
+    """What `read_video` finds in a file, but for the pictures."""
 
     frames: int
     fps: float
@@ -62,15 +62,14 @@ class VideoHeader:
 
 
 def read_header(path: str) -> VideoHeader:
-    """Length, rate and size of a video or image from its header and first frame; raises as `read_video`."""
-    with _opened(path) as container:
-        stream = _video_stream(container, path)
-        rate = _frames_per_second(container, stream, path)
-        decoded = _decoded(container, stream, path)
-        height, width = next(decoded).shape[:2]
-        seconds = (container.duration or 0) / av.time_base
-        frames = stream.frames or round(seconds * rate) or 1 + sum(1 for _ in decoded)
-    return VideoHeader(frames=frames, fps=rate, height=height, width=width)
+    """Length, rate and size of a video or image, of which one frame is decoded; raises as `read_video`."""
+    with opened_source(path, Reading()) as source:
+        next(source.frames(every=1, most=1))
+        size, rate, frames = source.size, source.rate, source.sure_frames
+    if frames is None:
+        with opened_source(path, Reading()) as source:
+            frames = source.counted_frames()
+    return VideoHeader(frames=frames, fps=rate, height=size.height, width=size.width)
 
 
 def read_video(
@@ -81,26 +80,40 @@ def read_video(
     fit: Callable[[int, int], Size] | None = None,
     interpolation: int = cv2.INTER_AREA,
     resize: Callable[[np.ndarray, Size], np.ndarray] | None = None,
+    reading: Reading | None = None,
 ) -> Video:
     """Reads a video, or an image as a video of one frame; decoding ends with the first `max_frames`.
 
     `fps` asks for another rate, of which the file's must be a whole multiple: frames in between are left out. `fit`
-    tells the wanted size from the file's height and width: frames are resized one by one while they are decoded, with
-    OpenCV's `interpolation` or by `resize`, so memory holds the resized clip only. Raises MediaError for an empty,
-    unreadable or truncated file, OSError for one that is missing or can't be reached; both are one line that names the
-    path.
+    tells the wanted size from the height and width of the upright picture: frames are resized one by one while they are
+    decoded, with OpenCV's `interpolation` or by `resize`, so memory holds the resized clip only. Raises MediaError for
+    a file that is empty, damaged, cut off, larger than `reading` allows or no video, OSError for one that is missing or
+    can't be reached; both are one line that names the path.
     """
-    with _opened(path) as container:
-        stream = _video_stream(container, path)
-        rate = _frames_per_second(container, stream, path)
-        every = 1 if fps is None else _every(rate, fps, path)
-        decoded = islice(islice(_decoded(container, stream, path), 0, None, every), max_frames)
+    reading = reading or Reading()
+    with opened_source(path, reading) as source:
+        every = 1 if fps is None else _every(source.rate, fps, path)
+        decoded = source.frames(every=every, most=max_frames)
         first = next(decoded)
-        height, width = first.shape[:2]
-        size = fit(height, width) if fit else Size(height, width)
+        height, width = source.size.height, source.size.width
+        size = fit(height, width) if fit else source.size
         resize = resize or partial(_resized, interpolation=interpolation)
-        frames = [resize(frame, size) for frame in chain([first], decoded)]
-    return Video(frames=np.stack(frames), fps=rate / every, source_fps=rate, source_height=height, source_width=width)
+        buffer = FrameBuffer(path, size, _expected(source, every, max_frames), reading.limits)
+        for frame in chain([first], decoded):
+            buffer.add(resize(frame, size))
+        return Video(
+            frames=buffer.frames(),
+            fps=source.rate / every,
+            source_fps=source.rate,
+            source_height=height,
+            source_width=width,
+            notes=source.notes(),
+        )
+
+
+def _expected(source: Source, every: int, max_frames: int | None) -> int:
+    announced = -(-source.announced_frames // every)
+    return announced if max_frames is None else min(announced, max_frames)
 
 
 def write_video(target: str | os.PathLike[str] | IO[bytes], frames: np.ndarray, fps: float, *, crf: int = 16) -> None:
@@ -119,7 +132,7 @@ def write_video(target: str | os.PathLike[str] | IO[bytes], frames: np.ndarray, 
                 shutil.copyfileobj(file, target)
         return
     path = Path(target)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         _encode(part, frames, fps, crf)
         part.replace(path)
@@ -149,91 +162,10 @@ def jpeg(frame: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-class _Nameless:
-    """A file without its name, by which FFmpeg would take .txt for terminal art and %d in .jpg for a series."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[InputContainer]:
-    """The file at a path or URL, opened by FFmpeg."""
-    with storage.open_file(path) as file:
-        if not file.read(1):
-            raise MediaError(f"{path}: the file is empty (0 bytes): copy or make it again")
-        file.seek(0)
-        try:
-            container = av.open(_Nameless(file), "r")
-        except av.FFmpegError as error:
-            raise MediaError(
-                f"{path}: not a video, or cut off before its index: give a file that a player opens"
-            ) from error
-        with container:
-            yield container
-
-
-def _video_stream(container: InputContainer, path: str) -> VideoStream:
-    if not container.streams.video:
-        raise MediaError(f"{path}: no video stream in it: give a file with pictures")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _decoded(container: InputContainer, stream: VideoStream, path: str) -> Iterator[np.ndarray]:
-    """Every frame in the order of display; raises MediaError where the file is damaged or ends too early."""
-    frames = packets = 0
-    end_s = 0.0
-    try:
-        for packet in container.demux():
-            if packet.pts is not None and packet.time_base is not None:
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream_index != stream.index:
-                continue
-            packets += packet.size > 0
-            for frame in stream.decode(packet):
-                yield _upright(frame)
-                frames += 1
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: damaged after {frames} frames{_of(stream)}: copy or make it again") from error
-    # Packets, not frames: an edit list may drop frames of a whole file.
-    if packets < stream.frames or (not stream.frames and _ends_early(container, stream, end_s)):
-        raise MediaError(f"{path}: truncated, only {frames} frames{_of(stream)} are there: copy or make it again")
-    if not frames:
-        raise MediaError(f"{path}: no frame in it: copy or make it again")
-
-
-def _of(stream: VideoStream) -> str:
-    return f" of {stream.frames}" if stream.frames else ""
-
-
-def _ends_early(container: InputContainer, stream: VideoStream, end_s: float) -> bool:
-    """Whether the data ends more than three frames before the duration in the header (Matroska counts no frames)."""
-    if not container.duration or not stream.average_rate:
-        return False
-    announced_s = ((container.start_time or 0) + container.duration) / av.time_base
-    return end_s < announced_s - 3 / float(stream.average_rate)
-
-
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """RGB pixels, turned as the file says (phones store portrait clips lying down)."""
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90) % 4))
-
-
 def _resized(frame: np.ndarray, size: Size, interpolation: int) -> np.ndarray:
     if frame.shape[:2] == (size.height, size.width):
         return frame
     return cv2.resize(frame, (size.width, size.height), interpolation=interpolation)
-
-
-def _frames_per_second(container: InputContainer, stream: VideoStream, path: str) -> float:
-    if container.format.name.endswith("_pipe"):  # FFmpeg's name for single images: png_pipe, jpeg_pipe, ...
-        return IMAGE_FPS
-    if not stream.average_rate:
-        raise MediaError(f"{path}: no frame rate in it: encode it again with one")
-    return float(stream.average_rate)
 
 
 def _every(rate: float, wanted: float, path: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airshower.pipelines.media import MediaError
+from airshower.pipelines.decoding.errors import MediaError
 
 
 @contextmanager

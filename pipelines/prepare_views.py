@@ -5,6 +5,8 @@ inference. Files may run at a whole multiple of the clip's rate; frames in betwe
 together is an error that names the field.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,44 +16,60 @@ from airshower.configs.messages import PackedFrames, PreparedViews
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.sizes import SIZES, Size
 from airshower.pipelines.camera_tracks import FilmedClip, read_camera_tracks
-from airshower.pipelines.media import RATE_TOLERANCE, MediaError, read_video
-from airshower.pipelines.named_errors import named
+from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.limits import MediaLimits
+from airshower.pipelines.decoding.source import Reading
+from airshower.pipelines.doubts import shape_doubt, stretch_doubt
+from airshower.pipelines.media import RATE_TOLERANCE, Video
+from airshower.pipelines.row_reader import RowReader
 
 
 class _Files:
     """Reads the row's files at one size and rate; all of them have to run at one rate themselves."""
 
-    def __init__(self, size: Size, fps: float) -> None:
+    def __init__(self, size: Size, fps: float, reader: RowReader) -> None:
         self.size = size
         self.fps = fps
-        self.source_size: Size | None = None  # of the first file
-        self._first: tuple[str, float] | None = None  # field and rate of the first file
+        self.reader = reader
+        self._first: tuple[str, Video] | None = None  # the first file and its field
+
+    @property
+    def source_size(self) -> Size | None:
+        """Of the first file."""
+        return None if self._first is None else _source_size(self._first[1])
 
     def read(self, field: str, path: str, most_frames: int | None) -> np.ndarray:
         """Frames (F, H, W, 3)."""
-        with named(field):
-            video = read_video(path, max_frames=most_frames, fps=self.fps, fit=self._fit, resize=antialiased)
-        self.source_size = self.source_size or Size(video.source_height, video.source_width)
-        first, rate = self._first = self._first or (field, video.source_fps)
-        if abs(video.source_fps - rate) > RATE_TOLERANCE * rate:
+        video = self.reader.video(field, path, max_frames=most_frames, fps=self.fps, fit=self._fit, resize=antialiased)
+        if self._first is None:
+            self._first = field, replace(video, frames=video.frames[:0])
+            self.reader.warn(field, path, stretch_doubt(_source_size(video), self.size))
+        first, leader = self._first
+        if abs(video.source_fps - leader.source_fps) > RATE_TOLERANCE * leader.source_fps:
             raise MediaError(
-                f"{field}: {path} runs at {video.source_fps:g} fps and {first} at {rate:g} fps: "
+                f"{field}: {path} runs at {video.source_fps:g} fps and {first} at {leader.source_fps:g} fps: "
                 "give files of one rate for all cameras"
             )
+        self.reader.warn(field, path, shape_doubt(_source_size(video), first, _source_size(leader)))
         return video.frames
 
     def _fit(self, height: int, width: int) -> Size:
         return self.size
 
 
-def prepare_views(spec: MultiviewSpec) -> PreparedViews:
-    """Decodes, checks and resizes the HD maps and inputs of a resolved spec.
+def _source_size(video: Video) -> Size:
+    return Size(video.source_height, video.source_width)
+
+
+def prepare_views(spec: MultiviewSpec, limits: MediaLimits | None = None) -> PreparedViews:
+    """Decodes, checks and resizes the HD maps and inputs of a resolved spec; `limits` as in `prepare_clip`.
 
     Raises ValueError (MediaError), or OSError for missing files, with one line that names the field and the file.
     """
     if spec.resolution is None or spec.fps is None:
         raise ValueError("the spec has open settings: resolve it against a model's preset first")
-    files = _Files(SIZES[spec.resolution][spec.aspect_ratio], spec.fps)
+    reader = RowReader(Reading(limits=limits or MediaLimits(), keep_damaged=spec.keep_damaged_frames))
+    files = _Files(SIZES[spec.resolution][spec.aspect_ratio], spec.fps, reader)
     controls = _controls(spec, files)
     frames = next(iter(controls.values())).frames if controls else most_frames(spec)
     inputs = _inputs(spec, files, frames)
@@ -65,6 +83,7 @@ def prepare_views(spec: MultiviewSpec) -> PreparedViews:
         controls=controls,
         inputs=inputs,
         camera_tracks=read_camera_tracks(spec.camera_path, filmed),
+        warnings=tuple(reader.warnings),
     )
 
 

@@ -6,76 +6,144 @@ compared: folders and arrays have none.
 """
 
 import io
-import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from airshower.cluster import storage
 from airshower.configs.sizes import Size
-from airshower.pipelines.media import MediaError, read_video
+from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.name_order import in_name_order
+from airshower.pipelines.decoding.source import Reading
+from airshower.pipelines.doubts import mask_doubt, shape_doubt
+from airshower.pipelines.media import Video, read_video
 
 MASK_THRESHOLD = 127.5
 ARRAY_NAME = "arr_0"  # what numpy.savez calls an array that is given without a name
 
 
-def read_region_mask(
-    path: str, *, frames: int, size: Size, foreground_labels: Collection[int] | None = None
-) -> np.ndarray:
-    """The mask in a video, an .npz file or a folder of images, bool (frames, height, width).
+@dataclass(frozen=True, kw_only=True)
+class RegionMask:
+    """Where a region is, bool (frames, height, width), and what is doubtful or was converted, in words."""
 
-    What is longer is cut. `foreground_labels` are those of an .npz file that count as covered; by default all but 0.
+    covered_FHW: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def read_region_mask(
+    path: str,
+    *,
+    frames: int,
+    size: Size,
+    source_size: Size | None = None,
+    foreground_labels: Collection[int] | None = None,
+    reading: Reading | None = None,
+) -> RegionMask:
+    """The mask in a video, an .npz file or a folder of images.
+
+    What is longer is cut. `source_size` is that of the clip's input, whose shape the mask should have; by default the
+    clip's own. `foreground_labels` are those of an .npz file that count as covered; by default all but 0.
     Raises MediaError where the file is damaged or too short for the clip and OSError where it is missing, both with one
     line that names it.
     """
+    clip = _Clip(frames=frames, size=size, source_size=source_size or size)
+    reading = reading or Reading()
     if path.lower().endswith(".npz"):
-        return _from_labels(path, frames, size, foreground_labels)
+        return _from_labels(path, clip, foreground_labels)
     if foreground_labels is not None:
         raise MediaError(f"{path}: foreground labels are given and only .npz files have labels: remove them")
-    if storage.is_folder(path):
-        return _from_images(path, frames, size)
-    return _from_video(path, frames, size)
-
-
-def _from_video(path: str, frames: int, size: Size) -> np.ndarray:
-    video = read_video(path, max_frames=frames, fit=lambda _height, _width: size, interpolation=cv2.INTER_LINEAR).frames
-    _check_length(path, len(video), frames)
-    return video[..., 0] > MASK_THRESHOLD
-
-
-def _from_images(folder: str, frames: int, size: Size) -> np.ndarray:
-    files = in_name_order(file for file in storage.list_files(folder) if not _name(file).startswith("."))
+    if not storage.is_folder(path):
+        return _from_video(path, clip, reading)
+    files = in_name_order(storage.list_files(path))
     if not files:
-        raise MediaError(f"{folder}: no file in this folder: put one image per frame there")
-    _check_length(folder, len(files), frames)
-    return np.stack([_from_image(file, size) for file in files[:frames]])
+        raise MediaError(f"{path}: no file in this folder: put one image per frame there")
+    _check_length(path, len(files), clip.frames)
+    return _from_pictures([_picture(file, 1, clip, reading) for file in files[: clip.frames]], clip)
 
 
-def _from_image(path: str, size: Size) -> np.ndarray:
-    # OpenCV, because FFmpeg takes half a JPEG for a whole one
-    content = np.frombuffer(storage.read_bytes(path), np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
-    if pixels is None:
-        raise MediaError(f"{path}: not an image, or truncated: copy it again, or take it out of the folder")
-    return cv2.resize(pixels[..., 0], (size.width, size.height), interpolation=cv2.INTER_LINEAR) > MASK_THRESHOLD
+@dataclass(frozen=True, kw_only=True)
+class _Clip:
+    """What a mask has to fit."""
+
+    frames: int
+    size: Size
+    source_size: Size
+
+    def shape_doubt(self, size: Size) -> str | None:
+        return shape_doubt(size, "the input", self.source_size)
 
 
-def _from_labels(path: str, frames: int, size: Size, foreground_labels: Collection[int] | None) -> np.ndarray:
+def _from_video(path: str, clip: _Clip, reading: Reading) -> RegionMask:
+    video = _picture(path, clip.frames, clip, reading)
+    _check_length(path, len(video.frames), clip.frames)
+    return _from_pictures([video], clip)
+
+
+def _picture(path: str, most: int, clip: _Clip, reading: Reading) -> Video:
+    return read_video(
+        path,
+        max_frames=most,
+        fit=lambda _height, _width: clip.size,
+        interpolation=cv2.INTER_LINEAR,
+        reading=reading,
+    )
+
+
+def _from_pictures(videos: Sequence[Video], clip: _Clip) -> RegionMask:
+    pixels = np.concatenate([video.frames for video in videos])
+    covered = pixels[..., 0] > MASK_THRESHOLD
+    first = videos[0]
+    shape = clip.shape_doubt(Size(first.source_height, first.source_width))
+    notes = (*first.notes, shape, mask_doubt(pixels, covered))
+    return RegionMask(covered_FHW=covered, notes=tuple(note for note in notes if note))
+
+
+def _from_labels(path: str, clip: _Clip, foreground_labels: Collection[int] | None) -> RegionMask:
     labels = _read_labels(path)
+    frames, size = clip.frames, clip.size
     if labels.ndim != 3 or labels.dtype.kind not in "biu" or 0 in labels.shape:
         raise MediaError(
             f"{path}: {ARRAY_NAME} is {labels.dtype} {labels.shape}: expected integers or bool (frames, height, width)"
         )
+    _check_axes(path, labels.shape, clip.source_size)
     _check_length(path, len(labels), frames)
     labels = labels[:frames]
     covered = labels != 0 if foreground_labels is None else np.isin(labels, list(foreground_labels))
     nearest = [
         cv2.resize(mask, (size.width, size.height), interpolation=cv2.INTER_NEAREST) for mask in covered.view(np.uint8)
     ]
-    return np.stack(nearest).astype(bool)
+    whole = np.stack(nearest).astype(bool)
+    notes = (clip.shape_doubt(Size(*labels.shape[1:])), _labels_doubt(whole, foreground_labels))
+    return RegionMask(covered_FHW=whole, notes=tuple(note for note in notes if note))
+
+
+def _labels_doubt(covered_FHW: np.ndarray, foreground_labels: Collection[int] | None) -> str | None:
+    if covered_FHW.all():
+        return "covers everything, as if there were no mask"
+    if covered_FHW.any():
+        return None
+    labels = ", ".join(map(str, foreground_labels or ()))
+    wanted = "no label but 0" if foreground_labels is None else f"none of the labels {labels}"
+    return f"covers nothing: {wanted} is in it"
+
+
+def _check_axes(path: str, shape: tuple[int, ...], source_size: Size) -> None:
+    """Raises MediaError for an array whose axes stand in another order: its pictures have the clip's shape then."""
+    if not _alike(shape[1:], source_size) and (_alike(shape[:2], source_size) or _alike(shape[1::-1], source_size)):
+        raise MediaError(
+            f"{path}: {ARRAY_NAME} is {shape}: expected (frames, height, width), and the input is {source_size}: "
+            "move its axes, as numpy.moveaxis(labels, -1, 0) does"
+        )
+
+
+def _alike(height_width: tuple[int, ...], size: Size) -> bool:
+    """Whether a picture has about the shape of a size."""
+    height, width = height_width
+    return abs(width / height * size.height / size.width - 1) < 0.05
 
 
 def _read_labels(path: str) -> np.ndarray:
@@ -97,17 +165,3 @@ def _read_labels(path: str) -> np.ndarray:
 def _check_length(path: str, found: int, frames: int) -> None:
     if found < frames:
         raise MediaError(f"{path}: has {found} frames and the clip {frames}: give one mask per frame of the clip")
-
-
-def in_name_order(paths: Iterable[str]) -> list[str]:
-    """Paths of one folder by name, numbers in it by value: frame_2 before frame_10."""
-    return sorted(paths, key=lambda path: [int(part) if part.isdecimal() else part for part in _parts(path)])
-
-
-def _parts(path: str) -> list[str]:
-    """A file's name cut before and after its numbers: text and numbers take turns."""
-    return re.split(r"([0-9]+)", _name(path))
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]

@@ -5,7 +5,7 @@ Knows the fields' names, bounds and types from the row format; decides nothing a
 
 import difflib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from annotated_types import Ge, Le
@@ -14,12 +14,13 @@ from pydantic_core import ErrorDetails
 
 from airshower.configs.row_formats import OBJECTS, fields_of
 
-_SHOWN_ERRORS = 3
+SHOWN_FAULTS = 3  # of a row
 _SHOWN_CHARACTERS = 60
 _RULES = {
     "int_type": ("must be a whole number", "write digits without quotes and decimal point"),
     "float_type": ("must be a number", "write it without quotes"),
     "string_type": ("must be text", "write it in quotes"),
+    "string_unicode": ("must be Unicode text", "write it, and the folders of a path, in UTF-8"),
     "bool_type": ("must be true or false", "write it without quotes"),
     "list_type": ("must be a list", "write it as [1, 2]"),
     "string_too_short": ("must not be empty", "fill it in or leave the field out"),
@@ -29,9 +30,24 @@ _RULES = {
 
 def describe(error: ValidationError, overridden: Collection[str] = ()) -> str:
     """The error as one line; `overridden` holds the (dotted) fields that were set on the command line."""
-    lines = [_line(detail, overridden) for detail in error.errors(include_url=False)]
-    hidden = len(lines) - _SHOWN_ERRORS
-    return "; ".join(lines[:_SHOWN_ERRORS]) + (f"; and {hidden} more" if hidden > 0 else "")
+    return joined(faults_of(error, overridden), SHOWN_FAULTS)
+
+
+def faults_of(error: ValidationError, overridden: Collection[str] = ()) -> list[str]:
+    """Every fault that the error names, each as a line."""
+    return [_line(detail, overridden) for detail in error.errors(include_url=False)]
+
+
+def joined(faults: Sequence[str], most: int | None) -> str:
+    """Several faults as one line, at most so many of them."""
+    hidden = 0 if most is None else len(faults) - most
+    return "; ".join(faults[:most]) + (f"; and {hidden} more" if hidden > 0 else "")
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, and with escapes for what a terminal or a file would choke on."""
+    line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 def unknown_field(name: str) -> str:

@@ -1,35 +1,36 @@
-"""From sources to drafts: which files hold rows, and what each row says, before anything is validated.
+"""From a file to drafts: what each row of it says, before anything is validated.
 
-A source is a file (one JSON or JSONC spec or a list of them, JSONL, CSV, Parquet), a folder of such files (its own
-level only, without what a run has written there) or a pattern with `*`. In CSV and Parquet a column is a field, an
-empty cell is a field not given, and a dotted column such as `edge.control_weight` sets a field of a control. A file
-that can't be read becomes one failed draft, so that it never stops the others. Paths inside a draft stay as they were
-written.
+A file is JSON (one spec, a list of them, or one per line), JSONL, CSV or Parquet, by its ending; standard input, `-`,
+is what it looks like. What can't be read becomes a failed draft: of a line alone, where lines can be told apart, or
+else of the file, so that it never stops the others. Paths inside a draft stay as they were written.
 """
 
 import csv
 import io
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+import re
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
 from airshower.cluster import storage
-from airshower.configs.row_formats import field_type
-from airshower.pipelines.jsonc import parse_jsonc
-from airshower.pipelines.ledger.shown_names import is_shown_name
-from airshower.pipelines.manifest import is_manifest
+from airshower.pipelines.jsonc import is_comment, parse_jsonc
+from airshower.pipelines.row_csv import read_csv
+from airshower.pipelines.row_lines import encoding_of, fault_of, lines_of
+from airshower.pipelines.row_names import usable_name
 
+STANDARD_INPUT = "-"
+EMPTY = "is empty: write a row into it"
+ENDINGS = (".json", ".jsonc", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+_LINES, _TABLES = (".jsonl", ".ndjson"), (".csv", ".tsv")
 _PARQUET_ROWS = 10_000  # read at a time
-_ENDINGS = (".json", ".jsonc", ".jsonl", ".ndjson", ".csv", ".parquet")
+_PARQUET_MARK = b"PAR1"
+_COMMENTS = re.compile(r"(\s+|(#|//)[^\n]*|/\*.*?\*/)*", re.DOTALL)
 
 
 _A_RECORD = 'is what a run wrote of a clip, no spec: put what it has as "spec" into a file of its own'
@@ -45,159 +46,174 @@ class Draft:
 
     name: str
     source: str  # the file, and the line, row or item in it
-    file: str
+    file: str  # whose folder relative paths start at; "-" and "" are in the working directory
     fields: Any = None
     error: str | None = None
 
 
-def spec_files(source: str) -> list[str]:
-    """The spec files that a file, folder, pattern or URL stands for, sorted; raises InputError where there is none."""
-    path = storage.absolute(source)
-    try:
-        if storage.is_folder(path):
-            files = [file for file in storage.list_files(path) if _ending(file) in _ENDINGS and not _is_of_a_run(file)]
-        elif storage.exists(path):
-            files = [path]
-        elif any(character in path for character in "*?["):
-            files = [file for file in storage.list_matching(path) if _ending(file) in _ENDINGS]
-        else:
-            raise InputError(f"{source} does not exist: give a spec file, a folder of spec files or a URL of either")
-    except OSError as error:
-        raise InputError(f"source {source}: {error}") from error
-    if not files:
-        raise InputError(f"{source} holds no spec file: a spec file ends in one of {', '.join(_ENDINGS)}")
-    if _ending(files[0]) not in _ENDINGS:
-        raise InputError(f"{source} is no spec file: its name must end in one of {', '.join(_ENDINGS)}")
-    return files
-
-
-def _is_of_a_run(file: str) -> bool:
-    """Whether a run wrote it: a folder may be the output of one, too."""
-    return is_shown_name(file) or is_manifest(file)
-
-
 def read_drafts(file: str) -> Iterator[Draft]:
-    """The rows of one spec file, in order; one failed draft where it can't be read, none where it is empty."""
+    """The rows of one file, in order; one failed draft where it can't be read or is empty."""
+    first = None
     try:
-        yield from _drafts(file)
-        return
+        drafts = iter(_drafts(file))
+        first = next(drafts, None)
+        if first is not None:
+            yield first
+        yield from drafts
     except UnicodeDecodeError as error:
-        reason = f"is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        yield _whole(file, error=f"is not {error.encoding.upper()} text (byte {error.start}): save it as UTF-8")
     except (ValueError, csv.Error, pa.ArrowException) as error:
-        ending = _ending(file)
-        kind = "Parquet" if ending == ".parquet" else "CSV" if ending == ".csv" else "JSON"
-        reason = f"is not valid {kind}: {' '.join(str(error).split())}"
+        yield _whole(file, error=f"is not valid {_kind(file)}: {' '.join(str(error).split())}")
     except OSError as error:
-        reason = str(error)
-    yield Draft(name=stem(file), source=file, file=file, error=reason)
+        yield _whole(file, error=str(error))
+    else:
+        if first is None:
+            yield _whole(file, error=EMPTY)
+
+
+def ending_of(file: str) -> str:
+    """What tells a file's kind, in small letters."""
+    return PurePosixPath(file).suffix.lower()
+
+
+def _kind(file: str) -> str:
+    if file == STANDARD_INPUT:
+        return "JSON, CSV or Parquet"
+    ending = ending_of(file)
+    return "Parquet" if ending == ".parquet" else "CSV" if ending in _TABLES else "JSON"
 
 
 def _drafts(file: str) -> Iterable[Draft]:
-    ending = _ending(file)
+    if file == STANDARD_INPUT:
+        return _looked_at(file, sys.stdin.buffer.read())
+    ending = ending_of(file)
+    if ending in _LINES:
+        return _line_drafts(file, _lines(file))
+    if ending in _TABLES:
+        return _csv_drafts(file, _lines(file))
     data = storage.read_bytes(file)
     if not data.strip():
         return ()
     if ending == ".parquet":
         return _parquet_drafts(file, data)
-    text = data.decode("utf-8-sig")
-    if ending == ".csv":
-        return _csv_drafts(file, text)
-    return _line_drafts(file, text) if ending in (".jsonl", ".ndjson") else _json_drafts(file, text)
+    return _json_drafts(file, data.decode(encoding_of(data)))
 
 
-def stem(file: str) -> str:
-    """The file's name without folder and ending."""
-    return PurePosixPath(file).stem
+def _looked_at(file: str, data: bytes) -> Iterable[Draft]:
+    """The rows of data that no ending tells the kind of."""
+    if data.startswith(_PARQUET_MARK):
+        return _parquet_drafts(file, data)
+    lines = list(lines_of(io.BytesIO(data)))
+    text = "".join(lines)
+    return _json_drafts(file, text) if _bare(text).lstrip().startswith(("{", "[")) else _csv_drafts(file, lines)
 
 
-def typed(name: str, text: str) -> Any:  # noqa: ANN401 - as many types as fields
-    """`text` as a value of the field's type, for sources that know only text; unchanged where it is no such value."""
-    adapter = _adapter(name)
-    if adapter is not None:
-        for parse in (adapter.validate_strings, adapter.validate_json):
-            with suppress(ValidationError):
-                return parse(text)
-    return text
+def _bare(text: str) -> str:
+    """The text with the comments before its first value as spaces, so that its lines keep their numbers."""
+    return _COMMENTS.sub(lambda comments: re.sub(r"[^\n]", " ", comments[0]), text, count=1)
 
 
-@cache
-def _adapter(name: str) -> TypeAdapter[Any] | None:
-    wanted = field_type(name)
-    return None if wanted is None else TypeAdapter(wanted)
+def _lines(file: str) -> Iterator[str]:
+    with storage.open_file(file) as opened, storage.as_os_error(file):
+        yield from lines_of(opened)
 
 
-def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields with dotted names put into the objects they belong to: {"edge.control_weight": 1} -> {"edge": {...}}."""
-    result: dict[str, Any] = {}
-    for name, value in fields.items():
-        control, dot, key = name.partition(".")
-        inner = result.setdefault(control, {}) if dot else None
-        if isinstance(inner, dict):
-            inner[key] = value
-        elif isinstance(value, dict):
-            result[name] = {**value, **result.get(name, {})}
-        else:
-            result[name] = value
-    return result
-
-
-def _ending(file: str) -> str:
-    return PurePosixPath(file).suffix.lower()
-
-
-def _json_drafts(file: str, text: str) -> list[Draft]:
-    value = parse_jsonc(text)
+def _json_drafts(file: str, text: str) -> Iterable[Draft]:
+    """The rows of a whole text: one, those of a list, or one per line whatever the file is called."""
+    text = _bare(text)
+    try:
+        value = parse_jsonc(text)
+    except ValueError as error:
+        if text.lstrip().startswith("{") and any(_object_in(line) is not None for line in io.StringIO(text)):
+            return _lines_as_drafts(file, io.StringIO(text))
+        several = ": write several rows as a list, or each in one line" if "Extra data" in str(error) else ""
+        raise ValueError(f"{error}{several}") from None
     if not isinstance(value, list):
-        error = _A_RECORD if isinstance(value, dict) and "frames_sha256" in value else None
-        return [Draft(name=stem(file), source=file, file=file, fields=value, error=error)]
+        is_record = isinstance(value, dict) and "frames_sha256" in value
+        return [_whole(file, error=_A_RECORD) if is_record else _whole(file, fields=value)]
     return [_part(file, "item", number, item) for number, item in enumerate(value, start=1)]
 
 
-def _line_drafts(file: str, text: str) -> Iterator[Draft]:
-    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield _part(file, "line", number, parse_jsonc(line.rstrip("\n"), first_line=number))
-        except ValueError as error:
-            yield _part(file, "line", number, error=f"is not valid JSON: {error}")
+def _object_in(text: str) -> dict[str, Any] | None:
+    try:
+        value = parse_jsonc(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
-def _csv_drafts(file: str, text: str) -> Iterator[Draft]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = [name.strip() for name in next(reader)]
-    if len(set(header)) < len(header):
-        raise ValueError("two columns of the header have the same name: keep one")
-    for cells in reader:
-        number = reader.line_num
-        if len(cells) > len(header):
-            error = f"has {len(cells)} cells under a header of {len(header)}: put cells that hold a comma in quotes"
-            yield _part(file, "line", number, error=error)
-        elif any(cells):
-            fields = {name: typed(name, cell) for name, cell in zip(header, cells, strict=False) if cell != ""}
-            yield _part(file, "line", number, nested(fields))
+def _line_drafts(file: str, lines: Iterable[str]) -> Iterable[Draft]:
+    """The rows of lines of JSON, or of the list or the one object that they are together."""
+    rest = iter(lines)
+    head = list(_until_value(rest))
+    start = _bare(head[-1]).lstrip()[:1] if head else ""
+    if start == "[" or (start == "{" and _object_in(head[-1]) is None):
+        head, rest = [*head, *rest], iter(())
+        text = _bare("".join(head))
+        if start == "[" or _object_in(text) is not None:
+            return _json_drafts(file, text)
+    return _lines_as_drafts(file, chain(head, rest))
+
+
+def _until_value(lines: Iterator[str]) -> Iterator[str]:
+    """The lines to the first one that is more than a comment."""
+    for line in lines:
+        yield line
+        if not is_comment(line):
+            return
+
+
+def _lines_as_drafts(file: str, lines: Iterable[str]) -> Iterator[Draft]:
+    for number, line in enumerate(lines, start=1):
+        line = line.strip().lstrip("\ufeff")  # files with a mark, one behind the other
+        if fault := fault_of(line):
+            yield _part(file, "line", number, error=fault)
+        elif not is_comment(line):
+            try:
+                yield _part(file, "line", number, parse_jsonc(line, first_line=number))
+            except ValueError as error:
+                yield _part(file, "line", number, error=f"is not valid JSON: {error}")
+
+
+def _csv_drafts(file: str, lines: Iterable[str]) -> Iterator[Draft]:
+    for row in read_csv(lines):
+        yield _part(file, "line", row.line, row.fields, row.error)
 
 
 def _parquet_drafts(file: str, data: bytes) -> Iterator[Draft]:
-    batches = pq.ParquetFile(pa.BufferReader(data)).iter_batches(_PARQUET_ROWS)
-    rows = chain.from_iterable(batch.to_pylist() for batch in batches)
+    table = pq.ParquetFile(pa.BufferReader(data))
+    names = table.schema_arrow.names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"two columns have the same name {twice!r}: keep one")
+    rows = chain.from_iterable(map(_rows_of, table.iter_batches(_PARQUET_ROWS)))
     for number, row in enumerate(rows, start=1):
-        yield _part(file, "row", number, nested(_given_cells(row)))
+        said = {"error": row} if isinstance(row, str) else {"fields": row}
+        yield _part(file, "row", number, **said)
+
+
+def _rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | str]:
+    """The rows of a batch, or what is wrong with each."""
+    try:
+        return batch.to_pylist()
+    except ValueError as error:  # text that is not UTF-8, say
+        if len(batch) == 1:
+            return [f"can't be read: {error}: write it again"]
+        return [row for place in range(len(batch)) for row in _rows_of(batch.slice(place, 1))]
+
+
+def _whole(file: str, fields: Any = None, error: str | None = None) -> Draft:  # noqa: ANN401
+    """The draft of a file that holds one row, or can't be read."""
+    name, source = _called(file)
+    return Draft(name=usable_name(name), source=source, file=file, fields=fields, error=error)
 
 
 def _part(file: str, part: str, number: int, fields: Any = None, error: str | None = None) -> Draft:  # noqa: ANN401
     """The draft of one part of a file that holds several rows."""
-    return Draft(name=f"{stem(file)}-{number}", source=f"{file} {part} {number}", file=file, fields=fields, error=error)
+    name, source = _called(file)
+    name, source = usable_name(name, f"-{number}"), f"{source} {part} {number}"
+    return Draft(name=name, source=source, file=file, fields=fields, error=error)
 
 
-def _given_cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The cells that hold something. Tables keep a column of whole numbers with gaps as floats: 7.0 is 7 again."""
-    cells: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, Mapping):
-            cells[name] = _given_cells(value)
-        elif isinstance(value, float) and value.is_integer():
-            cells[name] = int(value)
-        elif value is not None and not (isinstance(value, float) and math.isnan(value)):
-            cells[name] = value
-    return cells
+def _called(file: str) -> tuple[str, str]:
+    """A file's name without folder and ending, and how messages call it."""
+    return ("stdin", "standard input") if file == STANDARD_INPUT else (PurePosixPath(file).stem, file)

@@ -5,10 +5,9 @@ row says. Checked here is what costs one stat call per file (there, not empty); 
 its frame rate are the prepare stage's business.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -18,38 +17,58 @@ from pydantic import ValidationError
 from airshower.cluster import storage
 from airshower.configs.messages import Row, RowError
 from airshower.configs.presets import PRESETS, ModelPreset
-from airshower.configs.row_formats import OBJECTS, PATH_FIELDS, AnySpec, default_model, field_type, spec_of
+from airshower.configs.row_formats import (
+    OBJECTS,
+    PATH_FIELDS,
+    AnySpec,
+    default_model,
+    field_type,
+    named_files,
+    spec_of,
+)
+from airshower.configs.spec import CONTROLS
 from airshower.pipelines.jsonc import parse_jsonc
-from airshower.pipelines.row_errors import describe, unknown_field
-from airshower.pipelines.row_files import Draft, InputError, read_drafts, spec_files, stem, typed
+from airshower.pipelines.row_errors import SHOWN_FAULTS, faults_of, joined, one_line, unknown_field
+from airshower.pipelines.row_files import STANDARD_INPUT, Draft, InputError
+from airshower.pipelines.row_names import TakenNames, usable_name
+from airshower.pipelines.row_sources import command_line_draft, drafts_of
+from airshower.pipelines.row_values import given_fields, require_text, typed
 from airshower.pipelines.spool import Spool
 
 _CHECKERS = 16  # threads; they wait for storage
 _BATCH = 2000  # rows that are checked side by side
-_EMPTY = "is empty: write a row into it"
-_FOLDERS_TOO = ("guided_generation_mask",)
+_FOLDERS_TOO = ("guided_generation_mask", "depth.control_path")  # with a file per frame
 _PAIRS = (("prompt", "prompt_path"), ("mask_path", "mask_prompt"), ("control_path", "control_prompt"))
 _EITHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}  # a setting that is given ends the other
 
 
 def read_rows(
-    sources: Sequence[str], *, overrides: Mapping[str, Any], preset: ModelPreset | None, annotators: str | None = None
+    sources: Sequence[str],
+    *,
+    overrides: Mapping[str, Any],
+    preset: ModelPreset | None,
+    annotators: str | None = None,
+    limit: int | None = None,
+    most_faults: int | None = SHOWN_FAULTS,
 ) -> Sequence[Row]:
     """The rows of all sources, in order, kept on disk; those that can't run have no spec and an error.
 
     `overrides` maps fields to values (dotted for a field of a control, None for not given) that win over every row;
-    their paths are seen from the working directory. Without `preset` each row is for the tiny model of its kind.
-    `annotators` is a folder of them, for models that come without. Raises InputError when an override is no field, a
-    source does not exist or there is no row at all.
+    their paths are seen from the working directory. A control among them, an object, is for rows that have none of its
+    kind. Without sources they are a row by themselves. Without `preset` each row is for the tiny model of its kind.
+    `annotators` is a folder of them, for models that come without. At most `limit` rows are read, and a row's error
+    names at most `most_faults` of its faults (None: all). Raises InputError when an override is no field, a source does
+    not exist or there is no row at all.
     """
-    reader = _Reader(settings=_settings(overrides), preset=preset, annotators=annotators)
-    drafts = _drafts(sources)
+    settings = _settings(overrides)
+    drafts = drafts_of(sources, limit) if sources else iter([command_line_draft(settings)])
+    reader = _Reader(settings=settings, preset=preset, annotators=annotators, most_faults=most_faults)
     rows: Spool[Row] = Spool()
-    owners: dict[str, int] = {}  # of file names: the row that writes it
+    names = TakenNames()
     with ThreadPoolExecutor(_CHECKERS) as pool:
         while batch := list(islice(drafts, _BATCH)):
             for row in pool.map(reader.row, range(len(rows), len(rows) + len(batch)), batch):
-                rows.append(_without_clash(row, owners, rows))
+                rows.append(names.claim(row, rows))
     return rows
 
 
@@ -84,63 +103,74 @@ class _Reader:
     settings: Mapping[str, Any]
     preset: ModelPreset | None
     annotators: str | None
+    most_faults: int | None
     size_bytes: Callable[[str], int] = field(default_factory=lambda: cache(storage.size_bytes))
     text: Callable[[str], str] = field(default_factory=lambda: cache(_prompt_text))
 
     def row(self, index: int, draft: Draft) -> Row:
         """The draft's row, with the error as data where it can't run."""
-        name = draft.name
+        name, source = draft.name, one_line(draft.source)
         try:
-            if draft.error is not None:
-                raise InputError(draft.error)
             fields = self._fields(draft)
             name = str(fields["name"])
             model = self.preset or PRESETS[default_model(fields)]
-            spec = spec_of(fields).resolved(model.with_annotators(self.annotators))
-            self._check_files(spec)
+            spec = self._spec(fields, model, draft)
             prompt = self._prompt(spec)
-            return Row(index=index, name=name, source=draft.source, spec=spec, model=model.name, prompt=prompt)
-        except ValidationError as error:
-            failure = RowError(stage="read", type="InputError", message=describe(error, self.settings))
+            return Row(index=index, name=name, source=source, spec=spec, model=model.name, prompt=prompt)
         except (ValueError, OSError) as error:
-            failure = RowError(stage="read", type=type(error).__name__, message=str(error))
-        name = _file_name(name)
-        message = " ".join(f"{draft.source} ({name}): {failure.message}".split())
-        return Row(index=index, name=name, source=draft.source, spec=None, error=replace(failure, message=message))
+            name = usable_name(name)
+            message = one_line(f"{source} ({name}): {error}")
+            failure = RowError(stage="read", type=type(error).__name__, message=message)
+            return Row(index=index, name=name, source=source, spec=None, error=failure)
 
     def _fields(self, draft: Draft) -> dict[str, Any]:
         """The draft's fields with full paths, its default name and the command line's settings."""
+        if draft.error is not None:
+            raise InputError(draft.error)
         if not isinstance(draft.fields, dict):
             raise InputError(f'{draft.fields!r:.60} is not an object: write a spec as {{"prompt": ..., "edge": {{}}}}')
-        fields = {"name": draft.name, **_with_full_paths(draft.fields, storage.parent(draft.file))}
+        fields = {"name": draft.name, **_with_full_paths(given_fields(draft.fields), storage.parent(draft.file))}
         for name, value in self.settings.items():
             control, dot, key = name.rpartition(".")
+            if name in CONTROLS:
+                fields.setdefault(name, dict(value))
+                continue
             if dot and not isinstance(fields.get(control), dict):
-                raise InputError(f'{name} (command line) needs a {control} control: add "{control}": {{}} to the row')
+                raise InputError(f"{name} (command line) needs a {control} control: {_added(control)}")
             target = fields[control] if dot else fields
             target[key] = value
             if key in _EITHER:
                 target.pop(_EITHER[key], None)
         return fields
 
-    def _check_files(self, spec: AnySpec) -> None:
-        for name, path in spec.files().items():
-            if name in _FOLDERS_TOO:
-                if not storage.exists(path):
-                    raise FileNotFoundError(f"{name}: {path} does not exist: fix the path")
-            else:
-                self._check_file(name, path)
+    def _spec(self, fields: Mapping[str, Any], model: ModelPreset, draft: Draft) -> AnySpec:
+        """The validated and resolved row; raises ValueError or OSError, by the first of its faults, that names them."""
+        faults: list[Exception] = []
+        try:
+            spec = spec_of(fields).resolved(model.with_annotators(self.annotators))
+        except ValidationError as error:
+            faults += [InputError(fault) for fault in faults_of(error, self.settings)]
+        except ValueError as error:
+            faults.append(error)
+        for name, path in named_files(fields):
+            if name != "output_dir" and (fault := self._fault(name, path, draft)) is not None:
+                faults.append(fault)
+        if faults:
+            raise type(faults[0])(joined([str(fault) for fault in faults], self.most_faults))
+        return spec
 
-    def _check_file(self, name: str, path: str) -> None:
+    def _fault(self, name: str, path: str, draft: Draft) -> OSError | ValueError | None:
+        if name in _FOLDERS_TOO and storage.is_folder(path):
+            return None
         try:
             size = self.size_bytes(path)
         except FileNotFoundError as error:
-            hint = "fix the path (a relative one starts at the folder of the file that names it)"
-            raise FileNotFoundError(f"{name}: {error}: {hint}") from None
+            here = name in self.settings or draft.file == STANDARD_INPUT
+            place = "the working directory" if here else "the folder of the file that names it"
+            return FileNotFoundError(f"{name}: {error}: fix the path (a relative one starts at {place})")
         except OSError as error:
-            raise type(error)(f"{name}: {error}") from None
-        if size == 0:
-            raise ValueError(f"{name}: {path} is empty (0 bytes): write or copy it again")
+            return type(error)(f"{name}: {error}")
+        return None if size else ValueError(f"{name}: {path} is empty (0 bytes): write or copy it again")
 
     def _prompt(self, spec: AnySpec) -> str:
         if spec.prompt_path is not None:
@@ -152,50 +182,24 @@ class _Reader:
 
 
 def _settings(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The overrides that are given, with typed values and full paths."""
+    """The overrides that are given, controls first, with typed values and full paths."""
     given = {name: value for name, value in overrides.items() if value is not None}
     for name in given:
-        if name == "name" or name in OBJECTS:
+        if name == "name" or (name in OBJECTS and name not in CONTROLS):
             raise InputError(f"{name} can't be set for all rows: set it in each row")
         if field_type(name) is None:
             raise InputError(f"setting {unknown_field(name)}")
-    values = {name: typed(name, value) if isinstance(value, str) else value for name, value in given.items()}
-    return {
-        name: storage.absolute(v) if name.rpartition(".")[2] in PATH_FIELDS and v else v for name, v in values.items()
-    }
+    settings = {}
+    for name in sorted(given, key=lambda name: name not in CONTROLS):
+        value = typed(name, given[name]) if isinstance(given[name], str) else given[name]
+        is_path = name.rpartition(".")[2] in PATH_FIELDS and value
+        settings[name] = storage.absolute(value) if is_path else value
+    return settings
 
 
-def _drafts(sources: Sequence[str]) -> Iterator[Draft]:
-    """The drafts of all sources, a failed one for each empty file; raises InputError where no file holds a row."""
-    any_row = False
-    for source in sources:
-        files = spec_files(source)
-        if len(files) == 1:
-            for draft in _or_empty(files[0]):
-                any_row = any_row or draft.error != _EMPTY
-                yield draft
-            continue
-        found = [draft for file in files for draft in _or_empty(file)]
-        any_row = any_row or any(draft.error != _EMPTY for draft in found)
-        # a folder may hold the prompt and camera files of its specs; they are JSON too, but no rows
-        named = {path for draft in found for path in _named_files(draft)}
-        yield from (draft for draft in found if draft.file not in named)
-    if not any_row:
-        raise InputError(f"{', '.join(sources) or 'no source given'}: no row to run: give a file with at least one row")
-
-
-def _or_empty(file: str) -> Iterator[Draft]:
-    """The drafts of a file, or the failed one of a file that holds none."""
-    drafts = read_drafts(file)
-    first = next(drafts, None)
-    yield first or Draft(name=stem(file), source=file, file=file, error=_EMPTY)
-    yield from drafts
-
-
-def _named_files(draft: Draft) -> list[str]:
-    fields = draft.fields if isinstance(draft.fields, dict) else {}
-    paths = [fields.get(name) for name in ("prompt_path", "camera_path")]
-    return [storage.join(storage.parent(draft.file), path) for path in paths if isinstance(path, str)]
+def _added(control: str) -> str:
+    """How a row gets a control or camera."""
+    return f'add "{control}": {{}} to the row' + (f", or --{control}" if control in CONTROLS else "")
 
 
 def _with_full_paths(fields: Mapping[str, Any], folder: str) -> dict[str, Any]:
@@ -222,25 +226,5 @@ def _prompt_text(path: str) -> str:
         raise ValueError(f'prompt_path: {path} has no "prompt" text: write {{"prompt": "..."}} or use a .txt file')
     if not prompt.strip():
         raise ValueError(f"prompt_path: {path} holds a blank prompt: say what the video shows")
+    require_text(f"prompt_path: {path}", prompt)
     return prompt.strip()
-
-
-def _without_clash(row: Row, owners: dict[str, int], rows: Sequence[Row]) -> Row:
-    """The row, failed where it would write a file of an earlier row: failed rows write nothing."""
-    stems = () if row.spec is None else row.spec.video_stems()
-    owner = next((owners[taken] for taken in stems if taken in owners), None)
-    if owner is not None:
-        return replace(row, spec=None, error=_clash(row, rows[owner]))
-    owners |= dict.fromkeys(stems, row.index)
-    return row
-
-
-def _clash(row: Row, owner: Row) -> RowError:
-    rule = "is already used by" if owner.name == row.name else f"clashes with the files of {owner.name!r} from"
-    message = f"{row.source} ({row.name}): name {row.name!r} {rule} {owner.source}: give each row its own name"
-    return RowError(stage="read", type="InputError", message=message)
-
-
-def _file_name(name: str) -> str:
-    """A failed row's name in a form that is safe in paths."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:200] or "row"

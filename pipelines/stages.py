@@ -6,6 +6,7 @@ GPU context is broken ends its process, so that Ray restarts it and retries its 
 several times is failed instead of tried again. No stage keeps a payload longer than it is needed.
 """
 
+import errno
 import logging
 import os
 import time
@@ -152,11 +153,12 @@ def isolated(
 
 def _is_nobodys_fault(stage: str, error: Exception) -> bool:
     """Whether the row may well be made another time: what can't be written is a matter of the storage, a full disk or
-    a bucket that is gone.
+    a bucket that is gone. That a file system has no names as long is a matter of the row.
     """
     if isinstance(error, PostponedError | InputChangedError) or is_transient(error):
         return True
-    return stage == "write" and any(isinstance(cause, OSError) for cause in causes(error))
+    reasons = [cause for cause in causes(error) if isinstance(cause, OSError)]
+    return stage == "write" and bool(reasons) and all(cause.errno != errno.ENAMETOOLONG for cause in reasons)
 
 
 def tell_finished(stage: str, row: Row, dispatch: Dispatch) -> None:

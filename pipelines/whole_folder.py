@@ -15,7 +15,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     Raises OSError where something has the name by then.
     """
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+    part = folder.with_name(f".{uuid.uuid4().hex}.part")
     part.mkdir(parents=True)
     try:
         yield part

@@ -160,8 +160,9 @@ def final_file(path: Path) -> Iterator[Path]:
 
     Raises OutputError for what the file system refuses.
     """
-    # unique, since Ray may run a row again while its first attempt still lives on a lost node
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    # unique, since Ray may run a row again while its first attempt still lives on a lost node; without the file's name,
+    # which may be as long as a file name can be
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         yield part
         os.replace(part, path)

@@ -5,13 +5,13 @@ prefix (`--allow-url-prefix`). Checked on the spec as it came, before anything i
 that are allowed are not written by clients: a link made after the check would be followed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from airshower.configs.row_formats import OBJECTS, PATH_FIELDS
+from airshower.configs.row_formats import named_files
 
 
 class AccessError(ValueError):
@@ -49,16 +49,3 @@ class Access:
             named = " or ".join(str(folder) for folder in folders)
             allowed = f"use an absolute path below {named}" if folders else "upload the file"
             raise AccessError(f"{field}: {path!r} is a path this server may not read: {allowed}")
-
-
-def named_files(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every (field, path or URL) that a spec names, nested ones as `edge.control_path`; other types are left out."""
-    yield from _texts(spec, PATH_FIELDS, "")
-    for name in OBJECTS:
-        settings = spec.get(name)
-        if isinstance(settings, Mapping):
-            yield from _texts(settings, PATH_FIELDS, f"{name}.")
-
-
-def _texts(fields: Mapping[str, Any], names: Sequence[str], prefix: str) -> Iterator[tuple[str, str]]:
-    return ((prefix + name, fields[name]) for name in names if isinstance(fields.get(name), str))

@@ -13,6 +13,7 @@ import typer
 
 import airshower
 from airshower.cluster.session import set_ray_environment
+from airshower.platform.commands.check import check
 from airshower.platform.commands.checkpoint import checkpoint_app
 from airshower.platform.commands.cluster import cluster_app
 from airshower.platform.commands.data import data_app
@@ -27,6 +28,7 @@ from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
 from airshower.platform.commands.submit import submit
 from airshower.platform.commands.train import train
+from airshower.platform.help_text import make_readable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -60,6 +62,7 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("export")(export)
 app.command("serve")(serve)
+app.command("check")(check)
 app.command("memory")(memory)
 app.command("submit", context_settings={"allow_interspersed_args": False})(submit)
 app.command("plan")(plan)
@@ -80,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        return app(arguments, prog_name="airshower", standalone_mode=False) or 0
+        command = typer.main.get_command(app)
+        make_readable(command)  # type: ignore[arg-type] # Typer makes its own kind of command
+        return command(arguments, prog_name="airshower", standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough
@@ -99,7 +104,8 @@ def _report(error: Exception) -> int:
         reason = error.format_message().removeprefix("Invalid value: ")
         if not reason:  # a call without arguments, which got the help
             return 2
-        message, code = f"{reason} (airshower --help explains the flags)", 2
+        place = getattr(getattr(error, "ctx", None), "command_path", "airshower")
+        message, code = f"{reason} ({place} --help explains the flags)", 2
     elif isinstance(error, ValueError | OSError | RuntimeError):
         message, code = str(error), 2
     else:

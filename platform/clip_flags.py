@@ -1,15 +1,14 @@
 """Command-line flags that override a field of every row, made from the row format itself.
 
-`--seed` is a row's `seed`, `--edge.control-weight` its edge's `control_weight`. A field added to the format is a flag
-the same day, with its description, its default and its rules. `output_dir` has no flag, since `--output` is it, nor has
-`name`, which every row must have for itself.
+`--seed` is a row's `seed`, `--edge.control-weight` its edge's `control_weight`, and `--edge` gives rows that have no
+edge control one. A field added to the format is a flag the same day, with its description, its default and its rules.
+`output_dir` has no flag, since `--output` is it, nor has `name`, which every row must have for itself.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import annotated_types
 import typer
@@ -19,7 +18,7 @@ from rich.markup import escape
 
 from airshower.configs.cameras import RIG
 from airshower.configs.multiview_spec import MultiviewSpec
-from airshower.configs.row_formats import fields_of
+from airshower.configs.row_formats import alternatives, fields_of
 from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.pipelines.row_errors import describe
 
@@ -27,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., int | None])
 
 _SETTINGS_PANEL = "Clip settings (a flag overrides every row)"
 _MULTIVIEW_PANEL = "Rows of several cameras"
-_FLAGLESS = ("name", "output_dir")
+_FLAGLESS = ("name", "output_dir", "sigma_max")
 _METAVARS: dict[Any, str | None] = {bool: "", int: "INT", float: "NUM", str: "TEXT"}
 
 
@@ -35,13 +34,14 @@ _METAVARS: dict[Any, str | None] = {bool: "", int: "INT", float: "NUM", str: "TE
 class ClipFlag:
     """One flag: where its value goes in a spec, and what the command line says of it.
 
-    A switch has two, such as --show-input and --no-show-input, each with the `value` that it stands for.
+    A switch has two, such as --show-input and --no-show-input, each with the `value` that it stands for; that of a
+    control, such as --edge, stands for an empty object.
     """
 
     path: tuple[str, ...]  # ("seed",) or ("edge", "control_weight")
     field: FieldInfo
     panel: str
-    value: bool | None = None
+    value: bool | dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -55,7 +55,7 @@ class ClipFlag:
 
     def parameter(self) -> inspect.Parameter:
         """The parameter that Typer turns into this flag; None means the flag was not given."""
-        kind, _, many = _flag_type(self.field.annotation)
+        kind, _, many = _flag_type(self.field.annotation) if self.value is None else (bool, (), False)
         option = typer.Option(
             self.name, help=escape(self.help()), rich_help_panel=self.panel, metavar=_METAVARS[kind], show_default=False
         )
@@ -72,6 +72,8 @@ class ClipFlag:
         if self.value is False:
             return "The same switched off, also in rows that ask for it"
         description = self.field.description or ""
+        if isinstance(self.value, dict):
+            return f"{description.partition(';')[0]}, for rows that have none; default: off"
         kind, choices, many = _flag_type(self.field.annotation)
         described, separator, default = description.partition("; default:")
         rules = [described]
@@ -93,6 +95,7 @@ def clip_flags() -> list[ClipFlag]:
     flags = []
     for name, field in ClipSpec.model_fields.items():
         if name in CONTROLS:
+            flags.append(ClipFlag(path=(name,), field=field, panel=name.capitalize(), value={}))
             flags += [
                 ClipFlag(path=(name, inner), field=inner_field, panel=name.capitalize())
                 for inner, inner_field in fields_of(name).items()
@@ -108,7 +111,7 @@ def clip_flags() -> list[ClipFlag]:
 def _flags_of(name: str, field: FieldInfo, panel: str) -> list[ClipFlag]:
     if name in _FLAGLESS:
         return []
-    values = (True, False) if bool in _alternatives(field.annotation) else (None,)
+    values = (True, False) if bool in alternatives(field.annotation) else (None,)
     return [ClipFlag(path=(name,), field=field, panel=panel, value=value) for value in values]
 
 
@@ -168,18 +171,9 @@ def _check(flag: ClipFlag, value: object) -> None:
     raise typer.BadParameter(describe(refusals[0], {".".join(flag.path)}))
 
 
-def _alternatives(annotation: object) -> list[Any]:
-    """The types an annotation allows, None left out."""
-    if get_origin(annotation) is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [kind for part in get_args(annotation) if part is not type(None) for kind in _alternatives(part)]
-    return [annotation]
-
-
 def _flag_type(annotation: object) -> tuple[type, tuple[str, ...], bool]:
     """(type of a value, the words it may be, whether the flag may be repeated) of a field's annotation."""
-    kind = _alternatives(annotation)[0]
+    kind = alternatives(annotation)[0]
     if get_origin(kind) is Literal:
         return str, get_args(kind), False
     many = get_origin(kind) is list

@@ -32,4 +32,4 @@ def job_command(context: typer.Context, words: Sequence[str]) -> JobCommand:
         raise ValueError("a job runs on the cluster that it is given to: leave --address out of its command")
     if given["output"] is None:
         raise ValueError("a job needs a place that outlives it: add --output s3://BUCKET/RUN to its command")
-    return JobCommand(arguments=tuple(words), specs=tuple(given.get("specs", ())), output=str(given["output"]))
+    return JobCommand(arguments=tuple(words), specs=tuple(given.get("specs") or ()), output=str(given["output"]))

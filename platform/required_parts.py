@@ -45,7 +45,7 @@ def require_parts(source: ModelSource, *, address: str | None = None) -> None:
 
 def require_annotators(folder: str | None) -> None:
     """Raises WeightsError where the folder or URL that is given is none; single networks may be missing."""
-    from airshower.models.weights import WeightsError
-
     if folder is not None and not storage.is_folder(folder):
+        from airshower.models.weights import WeightsError  # loads torch
+
         raise WeightsError(f"annotators {folder!r} is no folder: name one that holds {', '.join(ANNOTATORS)}")

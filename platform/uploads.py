@@ -16,6 +16,7 @@ from python_multipart.multipart import parse_options_header
 
 from airshower.configs.cameras import RIG
 from airshower.configs.spec import CONTROLS
+from airshower.pipelines.row_values import given_fields
 
 SPEC_LIMIT_BYTES = 1 << 20  # a spec is text: a megabyte is far more than any prompt needs
 
@@ -89,14 +90,17 @@ async def form_spec(
 
 
 def parse_spec(text: bytes) -> dict[str, Any]:
-    """The JSON object in `text`; raises BodyError."""
+    """The fields that the JSON object in `text` gives, as files give them; raises BodyError."""
     try:
         spec = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also UnicodeDecodeError
         raise BodyError(f"spec: not JSON ({error})") from error
     if not isinstance(spec, dict):
         raise BodyError(f"spec: a {type(spec).__name__}, not a JSON object: send one row")
-    return spec
+    try:
+        return given_fields(spec)  # here, so that what is looked at for access is what will be read
+    except ValueError as error:
+        raise BodyError(f"spec: {error}") from error
 
 
 def with_files(spec: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from airshower.configs.row_formats import AnySpec
 
 _NOT_OF_THE_CLIP = ("name", "output_dir", "prompt", "prompt_path")  # the prompt counts as text, wherever it is from
 _SHORT = 16  # digits of a hash that only has to change
-_ADDED = ("camera_path",)  # fields that came later: left out while not given, so that older rows keep their keys
+# Fields that came later: left out while not given, so that older rows keep their keys.
+_ADDED: dict[str, object] = {"camera_path": None, "keep_damaged_frames": False, "depth.values": None}
 
 
 def row_key(row: Row, *, content: Callable[[str], str], weights: str, salt: str = "") -> str:
@@ -58,9 +59,11 @@ def _canonical(spec: AnySpec, content: Callable[[str], str]) -> dict[str, Any]:
         (fields[owner] if dot else fields)[key] = content(path)
     for name in _NOT_OF_THE_CLIP:
         fields.pop(name, None)
-    for name in _ADDED:
-        if fields[name] is None:
-            del fields[name]
+    for name, default in _ADDED.items():
+        owner, dot, key = name.rpartition(".")
+        group = fields.get(owner) if dot else fields
+        if group is not None and group[key] == default:
+            del group[key]
     return fields
 
 

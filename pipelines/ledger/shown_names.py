@@ -62,7 +62,7 @@ def _taken_away(link: Path) -> bool:
     """Removes a link of ours, and nothing else. What goes is looked at once more: nobody's file may come between."""
     if not is_shown_name(link):
         return False
-    aside = link.with_name(f".{link.name}.{uuid.uuid4().hex}.part")
+    aside = link.with_name(f".{uuid.uuid4().hex}.part")
     with suppress(FileNotFoundError):  # another run was faster
         os.rename(link, aside)
         if not is_shown_name(aside):

@@ -28,6 +28,7 @@ from airshower.platform.required_parts import (
     require_annotators,
     require_parts,
 )
+from airshower.platform.row_flags import Limit, Specs
 
 if TYPE_CHECKING:
     from airshower.pipelines.run import RunSummary
@@ -40,15 +41,9 @@ _ASKED_TO_END = 75  # "try again later", as sysexits.h has it: the same command 
 
 @with_clip_flags
 def generate(
-    specs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SPECS",
-            help="Rows: JSON files, JSONL, Parquet or CSV manifests, or folders of them; paths or URLs.",
-            show_default=False,
-        ),
-    ],
+    specs: Specs = None,
     *,
+    limit: Limit = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -77,10 +72,10 @@ def generate(
         str | None,
         typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False, rich_help_panel=_PANEL),
     ] = None,
-    load_ema: Annotated[
+    ema: Annotated[
         bool,
         typer.Option(
-            "--load-ema",
+            "--ema",
             help=LOAD_EMA_HELP,
             rich_help_panel=_PANEL,
         ),
@@ -189,13 +184,13 @@ def generate(
     from airshower.pipelines.rows import model_of, output_folder, read_rows
 
     require_annotators(annotators)
-    rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
+    rows = read_rows(specs or (), overrides=overrides, preset=named, annotators=annotators, limit=limit)
     chosen = named or model_of(rows)
     folder = output_folder(rows, output)
     source = ModelSource(
         preset=chosen,
         weights=weights,
-        load_ema=load_ema,
+        load_ema=ema,
         annotators=annotators,
         embedding_cache=embedding_cache_of(embedding_cache, chosen),
         offload=offloaded,
@@ -238,7 +233,7 @@ def _write_pages(folder: str) -> str:
     """Writes the folder's report and its gallery, and returns where they are; no run fails for want of a page."""
     from airshower.cluster.store import open_store
     from airshower.pipelines.manifest import find_manifest
-    from airshower.platform.gallery import write_gallery
+    from airshower.platform.gallery.page import write_gallery
     from airshower.platform.report.page import write_report
     from airshower.platform.report.read import read_report
 

@@ -20,6 +20,7 @@ from airshower.configs.presets import PRESETS, preset
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.progress import clock_words
 from airshower.platform.required_parts import ANNOTATORS_HELP, OFFLOAD_HELP, WEIGHTS_HELP
+from airshower.platform.row_flags import Limit, Specs
 
 if TYPE_CHECKING:
     from airshower.cluster.inventory import Inventory
@@ -36,11 +37,9 @@ _MOST_LEARNED = 2000  # commits that are read for their times
 
 @with_clip_flags
 def plan(
-    specs: Annotated[
-        list[str],
-        typer.Argument(metavar="SPECS", help="Rows, as airshower generate takes them", show_default=False),
-    ],
+    specs: Specs = None,
     *,
+    limit: Limit = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -132,7 +131,7 @@ def plan(
     from airshower.pipelines.planning.service_times import ServiceTimes
     from airshower.pipelines.rows import model_of, read_rows
 
-    rows = read_rows(specs, overrides=overrides_from(clip), preset=named, annotators=annotators)
+    rows = read_rows(specs or (), overrides=overrides_from(clip), preset=named, annotators=annotators, limit=limit)
     chosen = named or model_of(rows)
     there = _inventory(cluster, address, verbose)
     kinds = kinds_of(rows, chosen)
@@ -142,10 +141,14 @@ def plan(
     by_key = {row.key: kinds.of_row[row.index] for row in keyed if row.index in kinds.of_row}
     learned = learn_from(commits, by_key, there, times)
     left = [row for row in keyed or rows if row.key not in made or not row.key]
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not any(row.index in kinds.of_row for row in left):
+        made_words = f"{_rows(len(made))} made already" if made else ""
+        console.print(f"nothing to plan: {made_words or 'no row can be read'}")
+        return _print_unplanned(rows, kinds, console)
     settings = PlanSettings(device=device, replicas=replicas)
     planned = plan_run(left, kinds, there, times, prices, settings).plan
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{sum(planned.rows.values())} rows for {chosen.name} on {there}")
+    console.print(f"{_rows(sum(planned.rows.values()))} for {chosen.name} on {there}")
     if made:
         console.print(f"{len(made)} are made already; the times of {learned} of them correct the plan")
     _print(planned, times, console)
@@ -254,16 +257,25 @@ def _print_kinds(planned: "Plan", times: "ServiceTimes", console: Console) -> No
 
 def _print_problems(rows: Sequence[Row], kinds: "RowKinds", planned: "Plan", console: Console) -> int:
     """What isn't planned, and the exit code that it means."""
-    failed = {row.name: str(row.error) for row in rows if row.spec is None} | kinds.unknown
     if kinds.assumed:
-        console.print(f"{kinds.assumed} rows: their files were not looked at, they are taken to be like the others")
+        console.print(f"{_rows(kinds.assumed)}: their files were not looked at, they are taken to be like the others")
     for reason in planned.placement.refused.values():
         console.print(f"doesn't fit: {reason}")
+    return max(_print_unplanned(rows, kinds, console), int(bool(planned.placement.refused)))
+
+
+def _print_unplanned(rows: Sequence[Row], kinds: "RowKinds", console: Console) -> int:
+    """Rows whose files or fields can't be read, and the exit code that it means."""
+    failed = {row.name: str(row.error) for row in rows if row.spec is None} | kinds.unknown
     for name, reason in list(failed.items())[:_SHOWN_UNKNOWN]:
         console.print(f"not planned: {name}: {reason}")
     if len(failed) > _SHOWN_UNKNOWN:
         console.print(f"not planned: {len(failed) - _SHOWN_UNKNOWN} more")
-    return 1 if failed or planned.placement.refused else 0
+    return 1 if failed else 0
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"
 
 
 def _hours(seconds: float) -> str:

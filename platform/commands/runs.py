@@ -126,6 +126,8 @@ def retry(run: _Run) -> None:
     if not commands:
         raise ValueError(f"{run}: no command is recorded here, it was run from Python: generate with --retry-failed")
     last = commands[-1]
+    if "-" in last.command:
+        raise ValueError(f"{run}: its rows came from standard input and aren't kept: generate them with --retry-failed")
     arguments = [part for part in last.command[1:] if part != "--fresh"]
     if "--retry-failed" not in arguments:
         arguments.append("--retry-failed")

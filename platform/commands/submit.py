@@ -99,6 +99,8 @@ def _checked(command: JobCommand, shared_output: bool) -> list[str]:
 
 
 def _require_uploaded(spec: str) -> None:
+    if spec == "-":
+        raise ValueError("rows on standard input don't reach a job: write them to a file, and name it")
     if storage.is_url(spec) or os.path.isabs(spec):
         return
     if os.path.normpath(spec).startswith(os.pardir):

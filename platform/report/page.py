@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from airshower.cluster import storage
 from airshower.cluster.store import open_store
+from airshower.pipelines.events import STAGES
 from airshower.pipelines.own_files import REPORT_NAME, write_page
 from airshower.platform.report.accounts import BINS, Report
 from airshower.platform.report.plots import columns, round_top, stack, strip
@@ -63,9 +64,10 @@ def render(title: str, report: Report, gallery: str = "index.html") -> str:
         times=[span_words(report.wall_s * index / (_LABELS - 1)) for index in range(_LABELS)],
         replicas=report.replicas[:_SHOWN_REPLICAS],
         more_replicas=max(len(report.replicas) - _SHOWN_REPLICAS, 0),
+        slow_stages=[stage for stage in STAGES if any(stage in row.stages for row in report.slowest)],
         slowest_s=max((row.seconds for row in report.slowest), default=1.0) or 1.0,
         stages_s=sum(stage.seconds for stage in report.stages) or 1.0,
-        style=Markup((_TEMPLATES.parent / "gallery.css").read_text(encoding="utf-8"))
+        style=Markup((_TEMPLATES.parent / "page.css").read_text(encoding="utf-8"))
         + Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
     )
 

@@ -88,6 +88,7 @@ def sampling_run(call: Call) -> dict[str, Tensor]:
             latents_BCTYX=inputs["guided_x0"],
             mask_BCTYX=inputs["guided_mask"],
             last_step=params["guided_step_threshold"],
+            as_published=True,
         )
     return {
         "latents": sample(net, noise, schedule, conditions, _guidance(params), region=region),

@@ -103,7 +103,7 @@ def moved_within(run: Path) -> None:
 
 
 def others_record(run: Path) -> None:
-    made_of(run, "a.json").write_bytes(made_of(run, "b.json").read_bytes() + b"\n")
+    made_of(run, "a.json").write_bytes(made_of(run, "b.json").read_bytes() + b"\n" * 99)
 
 
 def others_commit(run: Path) -> None:

@@ -38,13 +38,17 @@ def test_comments_and_trailing_commas_mean_nothing(values, noise):
         ("[,]", "1:2: Expecting value"),
         ("", "1:1: Expecting value"),
         ('{"a": 1, "a": 2}', "'a' is given twice"),
-        ('{"a": NaN}', "NaN is not a JSON number"),
+        ('{"a": -Infinity}', "-Infinity is not a JSON number"),
         ("[" * 100_000, "nested too deep"),
     ],
 )
 def test_errors_say_line_and_column(text, message):
     with pytest.raises(ValueError, match=message):
         parse_jsonc(text)
+
+
+def test_nan_is_how_python_writes_the_gap_of_a_table():
+    assert parse_jsonc('{"a": NaN, "b": ["NaN"]}') == {"a": None, "b": ["NaN"]}
 
 
 def test_lines_count_from_the_first_line_in_the_file():

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from airshower.configs.sizes import Size
-from airshower.pipelines.media import MediaError, read_video, write_video
+from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.media import read_video, write_video
 
 
 def smooth_clip(frames=20, height=96, width=128):
@@ -172,7 +173,7 @@ def half_of_a_matroska(path):
         ("empty.mp4", lambda path: path.touch(), r"empty \(0 bytes\)"),
         ("noise.mp4", lambda path: path.write_bytes(np.random.default_rng(0).bytes(9000)), "not a video"),
         ("notes.txt", lambda path: path.write_text("a street at dusk\n" * 99), "not a video"),
-        ("sound.wav", silence, "no video stream"),
+        ("sound.wav", silence, "holds sound alone"),
         ("half.mkv", half_of_a_matroska, r"truncated, only \d+ frames"),
     ],
 )

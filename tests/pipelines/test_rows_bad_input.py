@@ -132,7 +132,9 @@ def test_a_failed_row_keeps_a_name_that_is_safe_in_paths(folder):
 def test_a_setting_for_a_control_the_row_lacks(folder):
     (folder / "a.json").write_text(json.dumps(GOOD))
     (row,) = read(folder / "a.json", **{"seg.control_weight": 0.5})
-    assert row.error.message.endswith('seg.control_weight (command line) needs a seg control: add "seg": {} to the row')
+    assert row.error.message.endswith(
+        'seg.control_weight (command line) needs a seg control: add "seg": {} to the row, or --seg'
+    )
     (row,) = read(folder / "a.json", guidance=9)
     assert row.error.message.endswith("guidance 9 (command line) must be less than or equal to 7: use 0..7")
 
@@ -145,7 +147,7 @@ def test_a_setting_for_a_control_the_row_lacks(folder):
         (["videos"], {}, "videos holds no spec file: a spec file ends in one of .json"),
         (["empty.jsonl"], {}, "empty.jsonl: no row to run: give a file with at least one row"),
         (["header.csv"], {}, "header.csv: no row to run: give a file with at least one row"),
-        ([], {}, "no source given: no row to run"),
+        ([], {}, "no rows: give SPECS, or a row by flags: --video-path my.mp4"),
         (["teapot://x"], {}, "teapot://x can't be reached: Protocol not known: teapot"),
         (["good.json"], {"name": "x"}, "name can't be set for all rows: set it in each row"),
         (["good.json"], {"guidence": 3}, "'guidence' is not a field: did you mean 'guidance'?"),

@@ -111,6 +111,10 @@ def test_trouble_of_a_network_is_waited_out_and_said_or_at_last_no_fault_of_the_
     def disk_is_full(row):
         raise OutputError("run/a.mp4: can't be written (No space left)") from OSError(errno.ENOSPC, "No space left")
 
+    def name_is_too_long(row):
+        raise OutputError("run/a.mp4: can't be written") from OSError(errno.ENAMETOOLONG, "File name too long")
+
+    assert not one("write", row, name_is_too_long).error.transient
     assert one("write", row, refused).error.transient
     assert one("write", row, disk_is_full).error.transient
     assert not one("prepare", row, disk_is_full).error.transient

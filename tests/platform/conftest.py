@@ -1,8 +1,11 @@
-"""What several test files of the command line share."""
+"""What several test files of the command line and of the pages share."""
+
+from collections.abc import Iterator
 
 import pytest
 
 from airshower.platform.cli import main
+from tests.platform.chromium import Tab, chromium_tab
 
 
 @pytest.fixture
@@ -17,3 +20,10 @@ def call(capsys, monkeypatch):
         return end.value.code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory) -> Iterator[Tab]:
+    """A tab of a headless Chromium, one for all tests of a file."""
+    with chromium_tab(tmp_path_factory.mktemp("chromium") / "profile") as opened:
+        yield opened

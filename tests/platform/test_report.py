@@ -182,6 +182,19 @@ def test_the_page_holds_the_plots_and_escapes_what_rows_say(tmp_path):
     assert "No row has ended yet." in render("empty", nothing)
 
 
+def test_on_a_phone_the_tables_scroll_and_the_page_does_not(tab, tmp_path):
+    page = tmp_path / "report.html"
+    page.write_text(render("night", read_report(str(make_run(tmp_path / "night", with_spans=True)))))
+    tab.resize(360, 740)
+    tab.open(page.as_uri())
+    assert tab.value("document.documentElement.scrollWidth") == 360
+    tables = "[...document.querySelectorAll('.scroll')]"
+    assert tab.value(f"{tables}.map((one) => one.scrollWidth > one.clientWidth)") == [True, True, True]
+    assert tab.value(f"{tables}.every((one) => one.tabIndex === 0 && one.ariaLabel)")  # by key, too
+    fixed = "getComputedStyle(document.querySelector('.scroll')).backgroundAttachment"
+    assert tab.value(fixed) == "local, local, scroll, scroll"  # the shadows, and what covers them at the table's ends
+
+
 def test_the_command_prints_writes_and_answers_in_json(call, tmp_path):
     run = str(make_run(tmp_path / "night", with_spans=True))
     code, printed, _ = call("report", run)

@@ -142,6 +142,17 @@ def test_retry_runs_the_last_command_for_what_failed(run, call):
     assert "--fresh" not in errors
 
 
+def test_rows_of_standard_input_cannot_be_retried(run, call):
+    command = ("airshower", "generate", "-", "--output", str(run))
+    ledger = Ledger(open_store(run))
+    RunRecords(ledger).begin(
+        RunRecord(run="2", begun="2026", command=command, working_directory=str(run.parent), rows=1, version="0")
+    )
+    code, _, errors = call("runs", "retry", str(run))
+    assert code == 2
+    assert "its rows came from standard input and aren't kept: generate them with --retry-failed" in errors
+
+
 def test_a_folder_without_a_ledger_and_one_of_another_version_are_one_line(run, tmp_path, call):
     assert "no ledger here" in call("runs", "show", str(tmp_path))[2]
     (run / "ledger" / "ledger.json").write_text('{"format": 99}')

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from airshower.platform.access import Access, AccessError
 from airshower.platform.uploads import BodyError, BodyTooLargeError, form_spec, json_spec, with_files
 
 SPEC = {"prompt": "rain", "edge": {"control_weight": 0.5}}
@@ -50,6 +51,27 @@ def test_files_are_stored_whole_under_our_own_names(tmp_path):
 def test_a_form_that_is_no_request_is_one_line(tmp_path, parts, end, line):
     with pytest.raises(BodyError, match=line):
         read(tmp_path, *parts, end=end)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"edge": '{"control_path": "/etc/passwd"}'}, "edge.control_path"),
+        ({"edge": "{'control_path': '/etc/passwd'}"}, "edge.control_path"),
+        ({"edge.mask_path": "/etc/passwd"}, "edge.mask_path"),
+        ({"rear": '{"input_path": "/etc/passwd"}'}, "rear.input_path"),
+        ({"video_path": 7}, "video_path"),
+    ],
+)
+def test_no_way_to_write_a_path_hides_it_from_what_checks_access(tmp_path, fields, named):
+    spec, _ = read(tmp_path, part("spec", json.dumps(SPEC | fields).encode()))
+    with pytest.raises(AccessError, match=f"^{named}: .* is a path this server may not read"):
+        Access().check(spec)
+
+
+def test_text_that_no_file_can_hold_is_refused(tmp_path):
+    with pytest.raises(BodyError, match=r"^spec: prompt holds '\\ud800', which is no text"):
+        read(tmp_path, part("spec", rb'{"prompt": "\ud800"}'))
 
 
 def test_limits(tmp_path):
