@@ -18,6 +18,7 @@ from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, RowWarned,
 from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.run import Run, lost
 from airshower.pipelines.stages import PostponedError
+from airshower.pipelines.unchanged_inputs import InputChangedError
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -148,7 +149,7 @@ class _Following:
             if not self._drained:
                 self._feed.come_back(entry.index, time.monotonic() + _POSTPONED_S)
             return True
-        if self._drained or returns >= len(_COME_BACK_S):
+        if self._drained or returns >= len(_COME_BACK_S) or error.type == InputChangedError.__name__:
             return False
         wait_s = _COME_BACK_S[returns]
         self._run.tell(Warned(message=f"{entry.name}: {error.message}: tried again in {wait_s:g} s"))

@@ -27,12 +27,14 @@ from airshower.configs.offload import check_offload
 from airshower.pipelines.dispatch.dispatcher import start_dispatcher
 from airshower.pipelines.dispatch.queue import Waiting
 from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted
+from airshower.pipelines.folder_manifest import Manifest, look_at_manifest
 from airshower.pipelines.follow import follow
 from airshower.pipelines.ledger.committer import Committer
 from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.ledger.ledger import Ledger, salt
-from airshower.pipelines.ledger.missing import remaining
-from airshower.pipelines.manifest import Manifest
+from airshower.pipelines.ledger.missing import Remaining, remaining
+from airshower.pipelines.ledger.shown_names import NamesInTheWay
+from airshower.pipelines.own_files import refuse_taken_folder
 from airshower.pipelines.planning.forecast import Forecast
 from airshower.pipelines.planning.forecasting import Forecasting
 from airshower.pipelines.planning.planned_pools import pools_and_rows
@@ -59,6 +61,7 @@ class GenerateSettings:
     verbose: bool = False  # let Ray talk
     retry_failed: bool = False  # rows that failed in earlier runs, too
     fresh: bool = False  # all rows again; earlier clips stay, but no longer count
+    verify: bool = False  # read what is made: clips whose files were changed are made again
     command: tuple[str, ...] = ()  # what the user typed, for the ledger
     stall_timeout_s: float = 6 * 3600  # a run in which no row moves for so long is given up
 
@@ -77,38 +80,53 @@ def generate(
     Raises StoreError for a folder that can't be used and LedgerError for what is in it, WeightsError for weights that
     are missing, TelemetryError for traces that can't go where the environment says, ClusterError and ValueError for a
     cluster that lacks what is asked for (a GPU to offload from, too), PlanError for rows that fit no GPU there,
-    RunError when the run as a whole stops.
+    RunError when the run as a whole stops, InTheWayError where files of others have the names of what would be made.
     """
     begun_s = time.monotonic()
     if len({row.index for row in rows}) < len(rows):
         raise ValueError("rows share an index: number them, the manifest has one line per index")
     check_offload(settings.source.offload, settings.device, settings.source.preset)
     settings.gang.check_offload(settings.source.offload)
-    ledger = Ledger(open_store(output))
-    ledger.require()
-    epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch()
-    rows = with_keys(rows, settings.source, salt=salt(epoch))
-    left = remaining(rows, ledger, retry_failed=settings.retry_failed)
+    ledger, notes = Ledger(open_store(output)), list[str]()
+    rows, left = _looked_up(rows, ledger, settings, notes.append)
     tell, run_id = on_event or _ignore, new_run_id()
     with run_telemetry(run_id, ledger.store, tell) as telemetry:
         run = Run(
             id=run_id,
             ledger=ledger,
-            manifest=Manifest(ledger.store),
+            manifest=Manifest(ledger, run_id),
             listener=tell,
             telemetry=telemetry,
-            attempts=left.attempts,
+            left=left,
         )
-        run.begin(rows, left, settings.command, epoch)
+        run.begin(rows, settings.command, notes)
         try:
             if left.missing:
                 _make(left.missing, left.made, settings, parts or _parts_for(settings), run)
         except BaseException:
-            with suppress(OSError):  # what ended the run says more
-                run.manifest.write()
+            with suppress(OSError, ValueError):  # what ended the run says more
+                run.settle()
             raise
-        run.manifest.write()
-    return run.summary(rows, left, time.monotonic() - begun_s)
+        run.settle()
+    return run.summary(rows, time.monotonic() - begun_s)
+
+
+def _looked_up(
+    rows: Sequence[Row], ledger: Ledger, settings: GenerateSettings, tell: Callable[[str], None]
+) -> tuple[Sequence[Row], Remaining]:
+    """The rows with keys, and what is left to do of them; raises InTheWayError while nothing is made yet."""
+    names, is_new = NamesInTheWay(ledger.store), not ledger.exists
+    if is_new:
+        refuse_taken_folder(ledger.store)
+    if is_new or settings.fresh:
+        names.refuse(rows)
+    ledger.require(tell)
+    look_at_manifest(ledger.store, tell)
+    epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch
+    rows = with_keys(rows, settings.source, salt=salt(epoch))
+    left = remaining(rows, ledger, retry_failed=settings.retry_failed, verify=settings.verify, tell=tell)
+    names.refuse(left.missing)
+    return rows, left
 
 
 def _make(
@@ -169,7 +187,7 @@ def _follow_graphs(
         "text encoder": sum(pool.text_encoders or pool.replicas for pool in pools.values()),
         "annotators": sum(pool.annotators for pool in pools.values()),
     }
-    traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)
+    traced = (replace(one, row=run.telemetry.traced(run.as_next_edition(one.row))) for one in waiting)
     over_nodes = any(pool.gang.nodes > 1 for pool in pools.values())
     with asked_to_end() as asked, places_kept() if over_nodes else nullcontext(_nothing) as look:
         follow(graphs, traced, rows, run, dispatch, loaders, asked, look)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from airshower.cluster.inventory import Inventory
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
-from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.ledger import CommitFile, Ledger
 from airshower.pipelines.planning.kinds import kinds_of
 from airshower.pipelines.planning.measured import learn_from
 from airshower.pipelines.planning.placement import PlanSettings
@@ -51,7 +51,8 @@ def plan_start(
     times = ServiceTimes(costs)
     of_learned = kinds_of(learned, source.preset).of_row
     by_key = {row.key: of_learned[row.index] for row in learned if of_learned.get(row.index) in known_kinds}
-    learn_from(ledger.commits(by_key), by_key, inventory, times)
+    first = dict.fromkeys(by_key, CommitFile(edition=0, size_bytes=0))  # the times of one that is damaged are as good
+    learn_from(ledger.commits(first), by_key, inventory, times)
     on_gpus, asked = base.device == "cuda", base.gang.ranks > 1
     settings = PlanSettings(
         device=base.device,

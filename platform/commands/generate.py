@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _PANEL = "Run"
 _SHOWN_FAILURES = 10
-_MOST_REPORTED = 20_000  # rows of a run that is reported on without being asked
+_MOST_REPORTED = 20_000  # rows of a folder that is reported on without being asked
 _ASKED_TO_END = 75  # "try again later", as sysexits.h has it: the same command goes on
 
 
@@ -153,6 +153,14 @@ def generate(
         bool,
         typer.Option("--fresh", help="All rows again; earlier clips stay, but no longer count", rich_help_panel=_PANEL),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read the clips that are made, and make those again whose files were changed; default: by their sizes",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks", rich_help_panel=_PANEL)
     ] = False,
@@ -161,9 +169,10 @@ def generate(
     """Generate a clip for every row that the run folder doesn't have yet.
 
     The run folder gets NAME.mp4 (NAME.jpg for a clip of one frame), its input and controls and NAME.json per row, and
-    manifest.parquet and index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows
-    failed, with 2 if the call was wrong, with 75 if SIGTERM asked it to end: rows under way are finished then, long
-    ones to the end of a chunk, and the same command goes on there.
+    manifest.parquet and index.html (the gallery) of all rows in it. Files that no run wrote are never replaced: where
+    one has such a name, nothing is made. Exits with 0 only if every row became a clip, with 1 if rows failed, with 2 if
+    the call was wrong, with 75 if SIGTERM asked it to end: rows under way are finished then, long ones to the end of a
+    chunk, and the same command goes on there.
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
@@ -197,6 +206,7 @@ def generate(
         verbose=verbose,
         retry_failed=retry_failed,
         fresh=fresh,
+        verify=verify,
         command=("airshower", *sys.argv[1:]),
     )
     progress = RunProgress()
@@ -204,35 +214,42 @@ def generate(
         with show_progress(progress, sys.stderr) as on_event:
             summary = run(rows, folder, settings, on_event)
     except KeyboardInterrupt:
-        page = _write_pages(folder, len(rows))
+        page = _write_pages(folder)
         print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
     except RunError as error:
         if verbose:
             traceback.print_exc()
-        print(f"airshower: {error} (what was done: {_write_pages(folder, len(rows))})", file=sys.stderr)
+        print(f"airshower: {error} (what was done: {_write_pages(folder)})", file=sys.stderr)
         raise typer.Exit(1) from error
-    print(summary_text(summary, _write_pages(folder, len(rows))))
+    print(summary_text(summary, _write_pages(folder)))
     if summary.left:
         raise typer.Exit(_ASKED_TO_END)
     if summary.failed:
         raise typer.Exit(1)
 
 
-def _write_pages(folder: str, rows: int) -> str:
-    """Writes the run's report and its gallery, and returns where they are; no run fails for want of a page."""
+def _write_pages(folder: str) -> str:
+    """Writes the folder's report and its gallery, and returns where they are; no run fails for want of a page."""
+    from airshower.cluster.store import open_store
+    from airshower.pipelines.manifest import find_manifest
     from airshower.platform.gallery.page import write_gallery
     from airshower.platform.report.page import write_report
     from airshower.platform.report.read import read_report
 
     try:
+        table = find_manifest(open_store(folder, probe=False)).table
+        rows = 0 if table is None else table.metadata.num_rows
         if rows > _MOST_REPORTED:  # it reads a record for each of them
             print(f"airshower: {rows} rows: `airshower report {folder}` writes the report", file=sys.stderr)
         else:
             write_report(folder, read_report(folder))
+    except (OSError, ValueError) as error:
+        print(f"airshower: no report: {error}", file=sys.stderr)
+    try:
         return write_gallery(folder)
     except (OSError, ValueError) as error:
-        print(f"airshower: no page of the run: {error}", file=sys.stderr)
+        print(f"airshower: no gallery: {error}", file=sys.stderr)
         return folder
 
 

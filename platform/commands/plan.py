@@ -203,6 +203,7 @@ def _this_machine() -> "Inventory":
 def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[Sequence[Row], set[str], list[Commit]]":
     """The rows with their keys in a run folder, the keys that are made, and some of their commits to learn from."""
     from airshower.cluster.store import open_store
+    from airshower.pipelines.ledger.damage import damaged_by_size
     from airshower.pipelines.ledger.keyed_rows import with_keys
     from airshower.pipelines.ledger.ledger import Ledger, salt
 
@@ -210,9 +211,10 @@ def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[Seque
     if not ledger.exists:
         return [], set(), []
     ledger.require()
-    keyed = with_keys(rows, source, salt=salt(ledger.epoch()))
-    made = {row.key for row in keyed} & ledger.committed()
-    return keyed, made, list(ledger.commits(islice(made, _MOST_LEARNED)))
+    keyed = with_keys(rows, source, salt=salt(ledger.epoch))
+    committed = ledger.committed()
+    made = {row.key for row in keyed} & (committed.keys() - damaged_by_size(ledger, committed).keys())
+    return keyed, made, list(ledger.commits({key: committed[key] for key in islice(made, _MOST_LEARNED)}))
 
 
 def _print(planned: "Plan", times: "ServiceTimes", console: Console) -> None:

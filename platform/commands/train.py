@@ -65,7 +65,7 @@ def train(
 ) -> None:
     """Train an experiment on the sample world; the result is DIR/model."""
     from airshower.cluster.session import ray_session
-    from airshower.pipelines.train import TrainSettings
+    from airshower.pipelines.train import TrainSettings, claim_folder
     from airshower.pipelines.train import train as run_training
 
     if checkpoint_every % report_every:
@@ -73,16 +73,15 @@ def train(
     if autoencoder is not None and autoencoder_steps is not None:
         raise ValueError("--autoencoder-steps: no autoencoder is trained when --autoencoder names one: leave one out")
     chosen = _varied(experiment, autoencoder_steps, steps=steps, batch=batch, clips=clips, seed=seed)
+    asked = TrainSettings(experiment=chosen, output=output, autoencoder=autoencoder, clips=rendered)
+    claim_folder(asked)  # before Ray is started
     console = Console()
     with ray_session(verbose=verbose) as cluster:
         cpus, gpus = max(1, int(cluster.cpus)), int(cluster.gpus)
         if device == "auto":
             device = "cuda" if gpus else "cpu"
-        settings = TrainSettings(
-            experiment=chosen,
-            output=output,
-            autoencoder=autoencoder,
-            clips=rendered,
+        settings = dataclasses.replace(
+            asked,
             device=device,
             workers=workers,
             makers=makers or (MAKERS_PER_GPU * gpus if device == "cuda" else cpus),

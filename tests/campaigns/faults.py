@@ -37,8 +37,8 @@ from airshower.cluster.store import Store, open_store
 from airshower.configs.records import Commit
 from airshower.pipelines.ledger.cleaning import orphans
 from airshower.pipelines.ledger.ledger import Ledger
-from airshower.pipelines.manifest import MANIFEST_NAME
 from airshower.pipelines.media import write_video
+from airshower.pipelines.own_files import MANIFEST_NAME
 from tests.cluster.faulty_proxy import DROPPED, Fault, FaultyProxy, faulty_proxy
 from tests.cluster.s3_server import ENVIRONMENT, moto_server
 from tests.processes import commands_below, kill

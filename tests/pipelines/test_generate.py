@@ -133,10 +133,14 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     rows = rows_named("a", "unreadable", "killer", "raising", "broken", "unwritable", "b", "c", "d", "e")
     rejected = RowError(stage="read", type="InputError", message="seed: too large")
     rows.append(Row(index=len(rows), name="typo", source="s.json", spec=None, error=rejected))
-    (output / "b.mp4").mkdir(parents=True)  # where its link should go
     events = []
 
-    summary = generate(rows, str(output), SETTINGS, events.append, parts=partial(stand_ins, tmp_path))
+    def hear(event: object) -> None:
+        events.append(event)
+        if isinstance(event, RunStarted):
+            (output / "b.mp4").mkdir()  # where its link should go
+
+    summary = generate(rows, str(output), SETTINGS, hear, parts=partial(stand_ins, tmp_path))
 
     failed = {event.name: event for event in events if isinstance(event, RowFailed)}
     done = [event.name for event in events if isinstance(event, RowDone)]
@@ -149,7 +153,7 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     }
     assert failed["unreadable"].message == f"{__file__}: no such file"
     warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert ["b is made, but not under its name" in warning for warning in warnings] == [True]
+    assert ["b.mp4: no run wrote that: it is kept" in warning for warning in warnings] == [True]
     assert (summary.done, summary.failed) == (7, 4)
     assert [failure.name for failure in summary.failures] == ["unreadable", "raising", "unwritable", "typo"]
 

@@ -13,7 +13,7 @@ from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.media import write_video
 from airshower.pipelines.planning.kinds import kinds_of
 from airshower.pipelines.rows import read_rows
-from tests.benchmarks.ledger import commit_of
+from tests.benchmarks.ledger import make
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ def test_what_the_run_folder_has_is_taken_off(call, rows, tmp_path):
     keyed = with_keys(found, ModelSource(preset=preset("tiny-transfer")), salt="")
     ledger = Ledger(open_store(tmp_path / "run"))
     ledger.require()
-    ledger.commit(commit_of(keyed[1]))
+    make(ledger, keyed[1])
     code, words, _ = plan(call, rows, "--device", "cpu", "--output", tmp_path / "run")
     assert code == 0
     assert words.startswith("2 rows for tiny-transfer")
     assert "1 are made already; the times of 1 of them correct the plan" in words
     for row in (keyed[0], keyed[2]):
-        ledger.commit(commit_of(row))
+        make(ledger, row)
     code, words, _ = plan(call, rows, "--device", "cpu", "--output", tmp_path / "run")
     assert (code, words) == (0, "nothing to plan: 3 rows made already")
 
