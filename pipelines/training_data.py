@@ -75,7 +75,10 @@ def _write_shards(
         return
     needs = {"num_gpus": _gpu_share(workers), "num_cpus": 0} if device == "cuda" else {"num_cpus": 1}
     written = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
-        writer, fn_constructor_args=arguments, compute=ray.data.ActorPoolStrategy(size=workers), **needs
+        writer,
+        fn_constructor_args=arguments,
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(missing))),
+        **needs,
     )
     for row in written.iter_rows():
         on_clips(int(row["clips"]))

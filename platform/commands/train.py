@@ -4,11 +4,12 @@ The experiment's preset says what is trained; options here say how long and on w
 """
 
 import dataclasses
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
-from rich.console import Console
 
 from airshower.configs.training import (
     EXPERIMENTS,
@@ -17,6 +18,8 @@ from airshower.configs.training import (
     MultiviewExperiment,
     TransferExperiment,
 )
+from airshower.platform.progress import clock_words
+from airshower.platform.ticker import ticking
 
 if TYPE_CHECKING:
     from airshower.pipelines.train import TrainEvent
@@ -75,8 +78,17 @@ def train(
     chosen = _varied(experiment, autoencoder_steps, steps=steps, batch=batch, clips=clips, seed=seed)
     asked = TrainSettings(experiment=chosen, output=output, autoencoder=autoencoder, clips=rendered)
     claim_folder(asked)  # before Ray is started
-    console = Console()
-    with ray_session(verbose=verbose) as cluster:
+    begun_s, last = time.monotonic(), f"{experiment}: starting Ray, then rendering clips"
+
+    def tell(event: "TrainEvent") -> None:
+        nonlocal last
+        last = _line(event)
+        ticker.say(last)
+
+    def line() -> str:
+        return f"{last}  ({clock_words(time.monotonic() - begun_s)} so far)"
+
+    with ticking(line, sys.stdout) as ticker, ray_session(verbose=verbose) as cluster:
         cpus, gpus = max(1, int(cluster.cpus)), int(cluster.gpus)
         if device == "auto":
             device = "cuda" if gpus else "cpu"
@@ -91,8 +103,8 @@ def train(
             report_every_steps=report_every,
             checkpoint_every_steps=checkpoint_every,
         )
-        model = run_training(settings, lambda event: console.print(_line(event), highlight=False))
-    console.print(f"model: {model}")
+        model = run_training(settings, tell)
+    print(f"model: {model}")
 
 
 def _varied(name: str, autoencoder_steps: int | None, **changes: int | None) -> Experiment:
