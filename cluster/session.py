@@ -10,14 +10,19 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 from airshower.cluster.inventory import Inventory, cluster_inventory
+from airshower.cluster.leaving import sigterm_handler_kept
+from airshower.cluster.own_package import search_path
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
+    from ray.job_config import JobConfig
+
+LOCAL = "local"
 
 # A local object store larger than this only lets more clips wait in memory; Ray's default is 30 % of the machine.
 _MAX_LOCAL_OBJECT_STORE_BYTES = 2 * 2**30
@@ -47,24 +52,21 @@ def ray_session(
     verbose: bool = False,
     stall_timeout_s: float = 6 * 3600,
     local_cpus: int | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[Inventory]:
     """A Ray connection, and what is there; it ends with the block, unless the caller was connected already.
 
     `address` None means RAY_ADDRESS (set inside `ray job submit`) or else a local cluster, with `local_cpus` CPUs
-    (None: all). A dataset in which nothing moves for `stall_timeout_s` fails. Raises ClusterError.
+    (None: all), of whose start `say` (None: stderr) hears when it takes long. A dataset in which nothing moves for
+    `stall_timeout_s` fails. A handler of SIGTERM that is there stays. Raises ClusterError.
     """
     set_ray_environment(verbose=verbose)
     import ray
 
-    owned = not ray.is_initialized()
-    if owned:
-        _connect(address or os.environ.get("RAY_ADDRESS") or "local", verbose, local_cpus)
-    try:
+    there = nullcontext() if ray.is_initialized() else _cluster(address, verbose, local_cpus, say or _say_on_stderr)
+    with there:
         _configure_data(verbose, stall_timeout_s)
         yield cluster_inventory()
-    finally:
-        if owned:
-            ray.shutdown()
 
 
 def set_ray_environment(*, verbose: bool) -> None:
@@ -73,30 +75,66 @@ def set_ray_environment(*, verbose: bool) -> None:
         os.environ.setdefault(name, value)
 
 
-def _connect(address: str, verbose: bool, local_cpus: int | None) -> None:
+@contextmanager
+def _cluster(address: str | None, verbose: bool, cpus: int | None, say: Callable[[str], None]) -> Iterator[None]:
+    """A connection to a cluster that is there, or to one that ends with the block."""
+    chosen = address or os.environ.get("RAY_ADDRESS") or LOCAL
+    with ExitStack() as ending:
+        try:
+            if chosen == LOCAL:
+                ending.enter_context(_local_cluster(verbose, cpus, say))
+            else:
+                ending.enter_context(_connection(chosen, verbose))
+        except Exception as error:  # Ray raises its own errors, those of the system, and bare exceptions
+            said = " ".join(str(error).split()) or type(error).__name__
+            if chosen == LOCAL:
+                raise ClusterError(f"Ray can't be started here: {said}") from error
+            raise ClusterError(
+                f"no Ray cluster at address {chosen!r}: {said}: start one or leave the address out"
+            ) from error
+        if not verbose:
+            _use_up_restart_notice()
+        yield
+
+
+@contextmanager
+def _local_cluster(verbose: bool, cpus: int | None, say: Callable[[str], None]) -> Iterator[None]:
+    from airshower.cluster.local_node import local_node  # imports Ray
+
+    logging.getLogger("ray").setLevel(_ray_level(verbose))
+    with (
+        local_node(cpus=cpus, object_store_bytes=_local_object_store_bytes(), log=verbose, say=say) as address,
+        _connection(address, verbose),
+    ):
+        yield
+
+
+@contextmanager
+def _connection(address: str, verbose: bool) -> Iterator[None]:
     import ray
 
-    level = logging.INFO if verbose else logging.CRITICAL
+    with sigterm_handler_kept():
+        check_reachable(address)
+        ray.init(address=address, job_config=_job_config(), log_to_driver=verbose, logging_level=_ray_level(verbose))
     try:
-        if address == "local":
-            ray.init(
-                address="local",
-                num_cpus=local_cpus,
-                include_dashboard=False,
-                object_store_memory=_local_object_store_bytes(),
-                log_to_driver=verbose,
-                logging_level=level,
-            )
-        else:
-            check_reachable(address)
-            ray.init(address=address, log_to_driver=verbose, logging_level=level)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ClusterError(
-            f"no Ray cluster at address {address!r}: {reason}: start one or leave the address out"
-        ) from error
-    if not verbose:
-        _use_up_restart_notice()
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _job_config() -> "JobConfig":
+    """Lets workers find this package, and keeps them from this process's working directory, which Ray would add."""
+    from ray.job_config import JobConfig
+
+    return JobConfig(_client_job=True, _py_driver_sys_path=search_path())
+
+
+def _ray_level(verbose: bool) -> int:
+    return logging.INFO if verbose else logging.CRITICAL
+
+
+def _say_on_stderr(line: str) -> None:
+    print(f"airshower: {line}", file=sys.stderr, flush=True)
 
 
 def check_reachable(address: str) -> None:

@@ -10,6 +10,7 @@ end; those of several chunks stop between two of them, and the next run goes on 
 Ray is imported once the session has set its environment, which also keeps the import of this module cheap.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -26,7 +27,7 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import check_offload
 from airshower.pipelines.dispatch.dispatcher import start_dispatcher
 from airshower.pipelines.dispatch.queue import Waiting
-from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted
+from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted, Warned
 from airshower.pipelines.follow import follow
 from airshower.pipelines.ledger.committer import Committer
 from airshower.pipelines.ledger.keyed_rows import with_keys
@@ -118,9 +119,15 @@ def _make(
     parts: "Callable[[str, GangLayout], GraphParts]",
     run: Run,
 ) -> None:
-    with ray_session(
-        address=settings.address, verbose=settings.verbose, stall_timeout_s=settings.stall_timeout_s
-    ) as there:
+    with (
+        asked_to_end() as asked,
+        ray_session(
+            address=settings.address,
+            verbose=settings.verbose,
+            stall_timeout_s=settings.stall_timeout_s,
+            say=lambda line: run.tell(Warned(message=line)),
+        ) as there,
+    ):
         base = plan_pools(
             there,
             device=settings.device,
@@ -147,7 +154,8 @@ def _make(
         replicas = sum(pool.replicas for pool in pools.values())
         gpus = sum(pool.replicas * pool.gang.ranks for pool in pools.values()) if base.device == "cuda" else 0
         run.tell(PoolsStarted(replicas=replicas, device=base.device, gpus=gpus))
-        _follow_graphs(pools, waiting, rows, parts, run)
+        if not asked.is_set():
+            _follow_graphs(pools, waiting, rows, parts, run, asked)
 
 
 def _follow_graphs(
@@ -156,6 +164,7 @@ def _follow_graphs(
     rows: Sequence[Row],
     parts: "Callable[[str, GangLayout], GraphParts]",
     run: Run,
+    asked: threading.Event,
 ) -> None:
     """One graph per pool, all fed by one dispatcher."""
     from airshower.pipelines.graph import build_graph, most_parcels  # imports Ray
@@ -171,7 +180,7 @@ def _follow_graphs(
     }
     traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)
     over_nodes = any(pool.gang.nodes > 1 for pool in pools.values())
-    with asked_to_end() as asked, places_kept() if over_nodes else nullcontext(_nothing) as look:
+    with places_kept() if over_nodes else nullcontext(_nothing) as look:
         follow(graphs, traced, rows, run, dispatch, loaders, asked, look)
 
 
