@@ -11,18 +11,20 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from airshower.cluster.inventory import Inventory, cluster_inventory
 from airshower.cluster.leaving import sigterm_handler_kept
 from airshower.cluster.own_package import search_path
+from airshower.cluster.tokens import TokenError, use_token_where_asked
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.job_config import JobConfig
 
-LOCAL = "local"
+_LOCAL, _CLIENT = "local", "ray://"
 
 # A local object store larger than this only lets more clips wait in memory; Ray's default is 30 % of the machine.
 _MAX_LOCAL_OBJECT_STORE_BYTES = 2 * 2**30
@@ -52,18 +54,29 @@ def ray_session(
     verbose: bool = False,
     stall_timeout_s: float = 6 * 3600,
     local_cpus: int | None = None,
+    datasets: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Iterator[Inventory]:
     """A Ray connection, and what is there; it ends with the block, unless the caller was connected already.
 
     `address` None means RAY_ADDRESS (set inside `ray job submit`) or else a local cluster, with `local_cpus` CPUs
     (None: all), of whose start `say` (None: stderr) hears when it takes long. A dataset in which nothing moves for
-    `stall_timeout_s` fails. A handler of SIGTERM that is there stays. Raises ClusterError.
+    `stall_timeout_s` fails; `datasets` says whether there will be any. A handler of SIGTERM that is there stays.
+    Raises ClusterError.
     """
     set_ray_environment(verbose=verbose)
     import ray
 
-    there = nullcontext() if ray.is_initialized() else _cluster(address, verbose, local_cpus, say or _say_on_stderr)
+    chosen = address or os.environ.get("RAY_ADDRESS") or _LOCAL
+    if ray.is_initialized():
+        there: AbstractContextManager[None] = nullcontext()
+    elif datasets and chosen.startswith(_CLIENT):
+        raise ClusterError(
+            f"Ray cluster at {chosen}: rows can't be made through a {_CLIENT} address: name HOST:6379 on a machine of "
+            "the cluster, or hand the command in with airshower submit"
+        )
+    else:
+        there = _cluster(chosen, verbose, local_cpus, say or _say_on_stderr)
     with there:
         _configure_data(verbose, stall_timeout_s)
         yield cluster_inventory()
@@ -76,21 +89,22 @@ def set_ray_environment(*, verbose: bool) -> None:
 
 
 @contextmanager
-def _cluster(address: str | None, verbose: bool, cpus: int | None, say: Callable[[str], None]) -> Iterator[None]:
+def _cluster(address: str, verbose: bool, cpus: int | None, say: Callable[[str], None]) -> Iterator[None]:
     """A connection to a cluster that is there, or to one that ends with the block."""
-    chosen = address or os.environ.get("RAY_ADDRESS") or LOCAL
     with ExitStack() as ending:
         try:
-            if chosen == LOCAL:
+            if address == _LOCAL:
                 ending.enter_context(_local_cluster(verbose, cpus, say))
             else:
-                ending.enter_context(_connection(chosen, verbose))
+                ending.enter_context(_cluster_there(address, verbose))
+        except TokenError as error:
+            raise ClusterError(f"Ray cluster at {address}: {error}") from error
         except Exception as error:  # Ray raises its own errors, those of the system, and bare exceptions
             said = " ".join(str(error).split()) or type(error).__name__
-            if chosen == LOCAL:
+            if address == _LOCAL:
                 raise ClusterError(f"Ray can't be started here: {said}") from error
             raise ClusterError(
-                f"no Ray cluster at address {chosen!r}: {said}: start one or leave the address out"
+                f"no Ray cluster at address {address!r}: {said}: start one or leave the address out"
             ) from error
         if not verbose:
             _use_up_restart_notice()
@@ -110,12 +124,27 @@ def _local_cluster(verbose: bool, cpus: int | None, say: Callable[[str], None]) 
 
 
 @contextmanager
+def _cluster_there(address: str, verbose: bool) -> Iterator[None]:
+    from ray._private.services import canonicalize_bootstrap_address
+
+    found = (canonicalize_bootstrap_address(address) if address == "auto" else None) or address
+    check_reachable(found)
+    if (server := _host_and_port(found)) is not None:
+        use_token_where_asked(server)
+    with _connection(found, verbose):
+        yield
+
+
+@contextmanager
 def _connection(address: str, verbose: bool) -> Iterator[None]:
     import ray
 
+    connect = partial(ray.init, address=address, log_to_driver=verbose, logging_level=_ray_level(verbose))
     with sigterm_handler_kept():
-        check_reachable(address)
-        ray.init(address=address, job_config=_job_config(), log_to_driver=verbose, logging_level=_ray_level(verbose))
+        if address.startswith(_CLIENT):  # whose folder nobody looks into
+            connect()
+        else:
+            connect(job_config=_job_config())
     try:
         yield
     finally:
@@ -139,13 +168,20 @@ def _say_on_stderr(line: str) -> None:
 
 def check_reachable(address: str) -> None:
     """Raises ConnectionError when nobody listens at host:port; Ray would try for a minute, then end the process."""
-    host, _, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
-    if not port.isdigit():
+    server = _host_and_port(address)
+    if server is None:
         return  # "auto" and the like, which Ray refuses by itself
+    host, _, port = server.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise ConnectionError(f"nobody answers ({error.strerror or error})") from error
+
+
+def _host_and_port(address: str) -> str | None:
+    """Of an address with or without a scheme; None where it names no port."""
+    server = address.rpartition("://")[2].partition("/")[0]
+    return server if server.rpartition(":")[2].isdigit() else None
 
 
 def _use_up_restart_notice() -> None:

@@ -56,6 +56,8 @@ def follow(
     try:
         for entries in _stream(graphs):
             following.step(entries)
+            if following.ended_early:
+                break
     except BaseException as error:
         for row in run.unmade(rows):
             run.manifest.add(lost(row, _one_line(error)))  # not told: the one exception says it for all of them
@@ -92,6 +94,11 @@ class _Following:
         self._numbers: dict[str, int] = {}  # of parcels that were handed out, by pool
         self._exchanged_s = self._looked_s = 0.0
         self._leaving: frozenset[str] = frozenset()
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the run was asked to end before there was anything to be finished: no replica was loaded."""
+        return self._drained and not self._loading.has_loaded("replica")
 
     def step(self, entries: Sequence[ManifestEntry]) -> None:
         """Entries that arrived, then a word with the dispatcher."""
@@ -204,6 +211,10 @@ class _Loading:
         self._loaders, self._tell = loaders, tell
         self._loaded: set[str] = set()
         self._failed: dict[str, set[str]] = {}
+
+    def has_loaded(self, what: str) -> bool:
+        """Whether there is one, as far as is known."""
+        return what in self._loaded
 
     def hear(self, event: Loaded | LoadFailed) -> None:
         """Raises RunError once none of a kind can be loaded."""

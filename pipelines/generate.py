@@ -91,7 +91,7 @@ def generate(
     rows = with_keys(rows, settings.source, salt=salt(epoch))
     left = remaining(rows, ledger, retry_failed=settings.retry_failed)
     tell, run_id = on_event or _ignore, new_run_id()
-    with run_telemetry(run_id, ledger.store, tell) as telemetry:
+    with run_telemetry(run_id, ledger.store, tell) as telemetry, asked_to_end() as asked:
         run = Run(
             id=run_id,
             ledger=ledger,
@@ -103,7 +103,7 @@ def generate(
         run.begin(rows, left, settings.command, epoch)
         try:
             if left.missing:
-                _make(left.missing, left.made, settings, parts or _parts_for(settings), run)
+                _make(left.missing, left.made, settings, parts or _parts_for(settings), run, asked)
         except BaseException:
             with suppress(OSError):  # what ended the run says more
                 run.manifest.write()
@@ -118,16 +118,16 @@ def _make(
     settings: GenerateSettings,
     parts: "Callable[[str, GangLayout], GraphParts]",
     run: Run,
+    asked: threading.Event,
 ) -> None:
-    with (
-        asked_to_end() as asked,
-        ray_session(
-            address=settings.address,
-            verbose=settings.verbose,
-            stall_timeout_s=settings.stall_timeout_s,
-            say=lambda line: run.tell(Warned(message=line)),
-        ) as there,
-    ):
+    with ray_session(
+        address=settings.address,
+        verbose=settings.verbose,
+        stall_timeout_s=settings.stall_timeout_s,
+        say=lambda line: run.tell(Warned(message=line)),
+    ) as there:
+        if asked.is_set():
+            return
         base = plan_pools(
             there,
             device=settings.device,
@@ -154,8 +154,7 @@ def _make(
         replicas = sum(pool.replicas for pool in pools.values())
         gpus = sum(pool.replicas * pool.gang.ranks for pool in pools.values()) if base.device == "cuda" else 0
         run.tell(PoolsStarted(replicas=replicas, device=base.device, gpus=gpus))
-        if not asked.is_set():
-            _follow_graphs(pools, waiting, rows, parts, run, asked)
+        _follow_graphs(pools, waiting, rows, parts, run, asked)
 
 
 def _follow_graphs(

@@ -146,7 +146,7 @@ def generate(
         str | None,
         typer.Option(
             metavar="ADDR",
-            help="Ray cluster to use, such as auto or ray://host:10001; default: RAY_ADDRESS, or one on this machine",
+            help="Ray cluster to use, such as auto or HOST:6379; default: RAY_ADDRESS, or one on this machine",
             rich_help_panel=_PANEL,
         ),
     ] = None,

@@ -177,7 +177,7 @@ def _inventory(cluster: str | None, address: str | None, verbose: bool) -> "Inve
         return declared_inventory(cluster)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         return _this_machine()
-    with ray_session(address=address, verbose=verbose):
+    with ray_session(address=address, verbose=verbose, datasets=False):
         return cluster_inventory()
 
 

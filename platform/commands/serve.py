@@ -124,7 +124,7 @@ def serve(
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
     try:
         with (
-            ray_session(address=address, verbose=verbose) as cluster,
+            ray_session(address=address, verbose=verbose, datasets=False) as cluster,
             interrupted_once(signal.SIGINT, signal.SIGTERM),  # Ray handles them, and shells ignore INT after `&`
         ):
             pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued, gang=layout)
