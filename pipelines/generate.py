@@ -25,7 +25,7 @@ from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import check_offload
-from airshower.pipelines.dispatch.dispatcher import start_dispatcher
+from airshower.pipelines.dispatch.handle import dispatcher
 from airshower.pipelines.dispatch.queue import Waiting
 from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted, Warned
 from airshower.pipelines.follow import follow
@@ -61,6 +61,7 @@ class GenerateSettings:
     retry_failed: bool = False  # rows that failed in earlier runs, too
     fresh: bool = False  # all rows again; earlier clips stay, but no longer count
     command: tuple[str, ...] = ()  # what the user typed, for the ledger
+    hang_timeout_s: float = 180.0  # a process that is silent for so long, and uses no CPU, is ended
     stall_timeout_s: float = 6 * 3600  # a run in which no row moves for so long is given up
 
 
@@ -154,7 +155,7 @@ def _make(
         replicas = sum(pool.replicas for pool in pools.values())
         gpus = sum(pool.replicas * pool.gang.ranks for pool in pools.values()) if base.device == "cuda" else 0
         run.tell(PoolsStarted(replicas=replicas, device=base.device, gpus=gpus))
-        _follow_graphs(pools, waiting, rows, parts, run, asked)
+        _follow_graphs(pools, waiting, rows, parts, run, asked, settings.hang_timeout_s)
 
 
 def _follow_graphs(
@@ -164,13 +165,13 @@ def _follow_graphs(
     parts: "Callable[[str, GangLayout], GraphParts]",
     run: Run,
     asked: threading.Event,
+    hang_timeout_s: float,
 ) -> None:
     """One graph per pool, all fed by one dispatcher."""
     from airshower.pipelines.graph import build_graph, most_parcels  # imports Ray
 
-    dispatch = start_dispatcher({name: (pool.replicas, most_parcels(pool)) for name, pool in pools.items()})
+    limits = {name: (pool.replicas, most_parcels(pool)) for name, pool in pools.items()}
     writer = Committer(ledger=run.ledger, run=run.id)
-    graphs = [build_graph(name, parts(pool.device, pool.gang), writer, pool, dispatch) for name, pool in pools.items()]
     loaders = {
         "replica": sum(pool.replicas for pool in pools.values()),
         # a pool without text encoders has one in each replica
@@ -179,7 +180,13 @@ def _follow_graphs(
     }
     traced = (replace(one, row=run.telemetry.traced(one.row)) for one in waiting)
     over_nodes = any(pool.gang.nodes > 1 for pool in pools.values())
-    with places_kept() if over_nodes else nullcontext(_nothing) as look:
+    with (
+        dispatcher(limits, hang_timeout_s) as dispatch,
+        places_kept() if over_nodes else nullcontext(_nothing) as look,
+    ):
+        graphs = [
+            build_graph(name, parts(pool.device, pool.gang), writer, pool, dispatch) for name, pool in pools.items()
+        ]
         follow(graphs, traced, rows, run, dispatch, loaders, asked, look)
 
 
