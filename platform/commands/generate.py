@@ -158,6 +158,15 @@ def generate(
         bool,
         typer.Option("--fresh", help="All rows again; earlier clips stay, but no longer count", rich_help_panel=_PANEL),
     ] = False,
+    hang_timeout: Annotated[
+        float,
+        typer.Option(
+            min=1.0,
+            metavar="S",
+            help="Seconds after which a process of the run that says nothing, and does nothing, is ended",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 180.0,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks", rich_help_panel=_PANEL)
     ] = False,
@@ -202,6 +211,7 @@ def generate(
         verbose=verbose,
         retry_failed=retry_failed,
         fresh=fresh,
+        hang_timeout_s=hang_timeout,
         command=("airshower", *sys.argv[1:]),
     )
     progress = RunProgress()
