@@ -26,20 +26,6 @@ def leaving_nodes() -> frozenset[str]:
     return frozenset(state.get_draining_nodes())
 
 
-def lost_nodes() -> frozenset[str]:
-    """The ids of nodes that are gone, or hang and were given up by Ray."""
-    import ray
-
-    return frozenset(node["NodeID"] for node in ray.nodes() if not node["Alive"])
-
-
-def is_lost() -> bool:
-    """Whether this process's own node is."""
-    import ray
-
-    return ray.get_runtime_context().get_node_id() in lost_nodes()
-
-
 @contextmanager
 def asked_to_end(clock: Clock = time.monotonic) -> Iterator[threading.Event]:
     """An event that SIGTERM sets, within the block; a second one, more than a second later, ends the process."""

@@ -28,6 +28,7 @@ from ray._private.parameter import RayParams
 from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port  # type: ignore[attr-defined]
 
 from airshower.cluster.leaving import deaf_to_sigterm
+from airshower.cluster.lost_nodes import taking_leave
 
 SAID_AFTER_S = 20.0
 LONGEST_START_S = 600.0
@@ -61,10 +62,8 @@ def local_node(*, cpus: int | None, object_store_bytes: int, log: bool, say: Cal
     options = {"num_cpus": cpus, "object_store_memory": object_store_bytes, "include_log_monitor": log}
     with _sockets() as sockets:
         node = _started(options | sockets, say)
-        try:
+        with taking_leave(node.end):  # a lost one ends with this process
             yield node.address
-        finally:
-            node.end()
 
 
 def _started(options: dict[str, Any], say: Callable[[str], None]) -> "_LocalNode":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from airshower.cluster.inventory import Inventory, cluster_inventory
 from airshower.cluster.leaving import sigterm_handler_kept
+from airshower.cluster.lost_nodes import taking_leave
 from airshower.cluster.own_package import search_path
 from airshower.cluster.tokens import TokenError, use_token_where_asked
 
@@ -145,10 +146,8 @@ def _connection(address: str, verbose: bool) -> Iterator[None]:
             connect()
         else:
             connect(job_config=_job_config())
-    try:
+    with taking_leave(ray.shutdown):
         yield
-    finally:
-        ray.shutdown()
 
 
 def _job_config() -> "JobConfig":

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from airshower.cluster.leaving import is_lost, leaving_nodes
+from airshower.cluster.leaving import leaving_nodes
+from airshower.cluster.lost_nodes import require_own_node
 from airshower.configs.messages import Row, RowError
 from airshower.pipelines.dispatch.dispatcher import Heard
 from airshower.pipelines.dispatch.feed import Feed
@@ -52,15 +53,18 @@ def follow(
 
     `waiting` are all `rows` in the order in which they are to be made. `loaders` says how many replicas, text encoders
     and annotators there are, as their messages name them. `look` is called now and then, and says why the run can't go
-    on, should that be so. Raises RunError, and whatever ends the run from outside; rows that have not ended are in the
-    manifest then, as failed.
+    on, should that be so. Raises RunError, OwnNodeLostError, and whatever ends the run from outside; rows that have not
+    ended are in the manifest then, as failed.
     """
+    from airshower.pipelines.dispatch.entries import entries_of  # imports Ray
+
     following = _Following(waiting, run, dispatch, loaders, asked_to_end, look)
     try:
-        for entries in _stream(graphs):
-            following.step(entries)
-            if following.ended_early:
-                break
+        with entries_of(graphs, _POLL_INTERVAL_S) as arriving:
+            for entries in _told_in_one_line(arriving):
+                following.step(entries)
+                if following.ended_early:
+                    break
     except BaseException as error:
         for row in run.unmade(rows):
             run.manifest.add(lost(row, _one_line(error)))  # not told: the one exception says it for all of them
@@ -121,8 +125,7 @@ class _Following:
             self._looked_s, self._leaving = now_s, leaving_nodes()
             if why := self._look():
                 raise RunError(why)
-            if is_lost():
-                raise RunError("Ray has given up this machine's node, which hangs or is overloaded: run it again")
+            require_own_node()
         if not self._offered:
             self._offered = self._feed.next(self._room, now_s)
         interval_s = _EXCHANGE_INTERVAL_S if self._ended or self._offered else _LISTEN_INTERVAL_S
@@ -218,13 +221,11 @@ class _Following:
                 yield StageFinished(index=entry.index, name=entry.name, stage=stage, seconds=seconds)
 
 
-def _stream(graphs: "Sequence[Dataset]") -> Iterator[list[ManifestEntry]]:
-    from airshower.pipelines.dispatch.entries import entries_of  # imports Ray
-
-    entries = entries_of(graphs, _POLL_INTERVAL_S)
+def _told_in_one_line(arriving: Iterator[list[ManifestEntry]]) -> Iterator[list[ManifestEntry]]:
+    """What arrives; an error of the execution is a RunError."""
     while True:
         try:
-            arrived = next(entries, None)
+            arrived = next(arriving, None)
         except Exception as error:
             raise RunError(f"the run stopped: {_one_line(error)}: see Ray's logs, or use --verbose") from error
         if arrived is None:

@@ -79,7 +79,7 @@ def generate(
     Raises StoreError for a folder that can't be used and LedgerError for what is in it, WeightsError for weights that
     are missing, TelemetryError for traces that can't go where the environment says, ClusterError and ValueError for a
     cluster that lacks what is asked for (a GPU to offload from, too), PlanError for rows that fit no GPU there,
-    RunError when the run as a whole stops.
+    RunError when the run as a whole stops, OwnNodeLostError when Ray on this machine doesn't answer any more.
     """
     begun_s = time.monotonic()
     if len({row.index for row in rows}) < len(rows):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airshower.cluster.hung_processes import Process
-from airshower.cluster.leaving import lost_nodes
+from airshower.cluster.lost_nodes import lost_nodes
 from airshower.configs.messages import Row
 from airshower.pipelines.dispatch.queue import Begun, DispatchQueue, Later, Over, Parcel, Waiting
 from airshower.pipelines.events import LiveEvent

@@ -8,8 +8,10 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from airshower.cluster.lost_nodes import taking_leave
 from airshower.configs.messages import Row
 from airshower.pipelines.dispatch.beats import beat
 from airshower.pipelines.dispatch.dispatcher import Dispatcher, Heard, Standing
@@ -151,7 +153,5 @@ def dispatcher(pools: dict[str, tuple[int, int]], hang_timeout_s: float) -> Iter
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
     actor = cast("ActorHandle[Dispatcher]", ray.remote(**options)(Dispatcher).remote(pools))
-    try:
+    with taking_leave(partial(ray.kill, actor)):
         yield Dispatch(actor, hang_timeout_s)
-    finally:
-        ray.kill(actor)

@@ -183,6 +183,7 @@ def generate(
     named = None if model is None else preset(model)
     offloaded = parse_offload(offload or ())
 
+    from airshower.cluster.lost_nodes import OwnNodeLostError
     from airshower.pipelines.follow import RunError
     from airshower.pipelines.generate import GenerateSettings
     from airshower.pipelines.generate import generate as run
@@ -222,10 +223,12 @@ def generate(
         page = _write_pages(folder, len(rows))
         print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
-    except RunError as error:
+    except (RunError, OwnNodeLostError) as error:
         if verbose:
             traceback.print_exc()
-        print(f"airshower: {error} (what was done: {_write_pages(folder, len(rows))})", file=sys.stderr)
+        print(f"airshower: {error} (what was done: {_write_pages(folder, len(rows))})", file=sys.stderr, flush=True)
+        if isinstance(error, OwnNodeLostError):
+            os._exit(1)  # Python would wait for Ray's goodbye, which waits for the node
         raise typer.Exit(1) from error
     print(summary_text(summary, _write_pages(folder, len(rows))))
     if summary.left:
