@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LOOK_S = 1.0
-_USER_TICKS, _SYSTEM_TICKS, _STARTED = 11, 12, 19  # places in /proc/PID/stat, behind the name
+_USER_TICKS, _SYSTEM_TICKS, _STARTED = 10, 11, 18  # places in /proc/PID/stat, behind name and state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ def _used(stat: list[int]) -> int:
 
 
 def _stat(pid: int) -> list[int]:
-    """The numbers behind the state; the name before it may hold anything, spaces and parentheses too."""
-    behind = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return [0, *map(int, behind[1:])]
+    """The numbers behind the name, which may hold anything, parentheses too; raises ProcessLookupError for a zombie."""
+    state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    if state == "Z":
+        raise ProcessLookupError(f"process {pid} has ended")
+    return list(map(int, numbers))

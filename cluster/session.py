@@ -68,7 +68,7 @@ def ray_session(
     set_ray_environment(verbose=verbose)
     import ray
 
-    chosen = address or os.environ.get("RAY_ADDRESS") or _LOCAL
+    chosen = _chosen(address)
     if ray.is_initialized():
         there: AbstractContextManager[None] = nullcontext()
     elif datasets and chosen.startswith(_CLIENT):
@@ -81,6 +81,19 @@ def ray_session(
     with there:
         _configure_data(verbose, stall_timeout_s)
         yield cluster_inventory()
+
+
+def what_starts(address: str | None) -> str | None:
+    """What `ray_session` will take some seconds for, in words; None where the caller is connected already."""
+    ray = sys.modules.get("ray")  # who hasn't imported it isn't connected
+    if ray is not None and ray.is_initialized():
+        return None
+    chosen = _chosen(address)
+    return "starting Ray" if chosen == _LOCAL else f"connecting to Ray at {chosen}"
+
+
+def _chosen(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or _LOCAL
 
 
 def set_ray_environment(*, verbose: bool) -> None:

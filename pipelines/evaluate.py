@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from airshower.cluster.session import ray_session
+from airshower.cluster.session import ray_session, what_starts
 from airshower.configs.presets import preset
 from airshower.pipelines.evaluation import one_camera, rig
 from airshower.pipelines.evaluation.report import Evaluation, contact_sheet, markdown, write_png
 from airshower.pipelines.evaluation.run import CLIPS, EvaluateSettings, identity
-from airshower.pipelines.events import Event
+from airshower.pipelines.events import Event, Working
 from airshower.pipelines.pools import plan_pools
 from airshower.pipelines.write import open_run_folder
 
@@ -32,6 +32,8 @@ def evaluate(
     model = preset(settings.model)
     judge = one_camera.judge if model.multiview is None else rig.judge
     folder = Path(open_run_folder(output))
+    if (words := what_starts(None)) is not None:
+        on_event(Working(words=words))
     with ray_session(verbose=settings.verbose) as cluster:
         device = plan_pools(cluster, device=settings.device, replicas=settings.replicas, rows=settings.clips).device
         findings = judge(settings, model, device, folder, on_event)

@@ -17,7 +17,7 @@ from airshower.pipelines.dispatch.feed import Feed
 from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.hung import HungProcesses
 from airshower.pipelines.dispatch.queue import Waiting
-from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, RowWarned, StageFinished, Warned
+from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, Passed, RowWarned, StageFinished, Warned
 from airshower.pipelines.loaded_models import LoadedModels
 from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.run import Run, lost
@@ -123,6 +123,7 @@ class _Following:
             )
         if now_s - self._looked_s >= _LOOK_INTERVAL_S:
             self._looked_s, self._leaving = now_s, leaving_nodes()
+            self._run.tell(Passed())
             if why := self._look():
                 raise RunError(why)
             require_own_node()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from airshower.cluster.gang_places import places_kept
 from airshower.cluster.leaving import asked_to_end
-from airshower.cluster.session import ray_session
+from airshower.cluster.session import ray_session, what_starts
 from airshower.cluster.store import open_store
 from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.messages import Row
@@ -27,7 +27,7 @@ from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import check_offload
 from airshower.pipelines.dispatch.handle import dispatcher
 from airshower.pipelines.dispatch.queue import Waiting
-from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted, Warned
+from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted, Working
 from airshower.pipelines.follow import follow
 from airshower.pipelines.ledger.committer import Committer
 from airshower.pipelines.ledger.keyed_rows import with_keys
@@ -37,7 +37,8 @@ from airshower.pipelines.manifest import Manifest
 from airshower.pipelines.planning.forecast import Forecast
 from airshower.pipelines.planning.forecasting import Forecasting
 from airshower.pipelines.planning.planned_pools import pools_and_rows
-from airshower.pipelines.planning.start import plan_start
+from airshower.pipelines.planning.start import StartedPlan, plan_start
+from airshower.pipelines.planning.starting import slowness_of
 from airshower.pipelines.pools import Pools, plan_pools
 from airshower.pipelines.run import Run, RunSummary, annotated, new_run_id
 from airshower.pipelines.telemetry import run_telemetry
@@ -121,11 +122,14 @@ def _make(
     run: Run,
     asked: threading.Event,
 ) -> None:
+    if (words := what_starts(settings.address)) is not None:
+        run.tell(Working(words=words))
+    begun_s = time.monotonic()
     with ray_session(
         address=settings.address,
         verbose=settings.verbose,
         stall_timeout_s=settings.stall_timeout_s,
-        say=lambda line: run.tell(Warned(message=line)),
+        say=lambda line: run.tell(Working(words=line)),
     ) as there:
         if asked.is_set():
             return
@@ -139,7 +143,8 @@ def _make(
             gang=settings.gang,
         )
         check_offload(settings.source.offload, base.device, settings.source.preset)
-        planned = plan_start(rows, made, settings.source, run.ledger, there, base)
+        slowness = slowness_of(time.monotonic() - begun_s)
+        planned = plan_start(rows, made, settings.source, run.ledger, there, base, slowness)
         if planned is None:
             pools = {_ANY: base}
             waiting: Iterator[Waiting[Row]] = (
@@ -147,15 +152,19 @@ def _make(
             )
         else:
             pools, waiting = pools_and_rows(planned.run, base, gpu_types=len(there.gpus_by_type()))
-            forecast = Forecast(planned.run.plan, planned.run.kinds.of_row, planned.times)
-            run = replace(run, listener=Forecasting(forecast, run.listener))
-            plan = planned.run.plan
-            end = Expected(seconds=plan.finish.seconds, low_s=plan.finish.low_s, high_s=plan.finish.high_s)
-            run.tell(Planned(pools=plan.pools, end=end, gpu_hours=plan.gpu_hours))
+            run = _forecast(run, planned)
         replicas = sum(pool.replicas for pool in pools.values())
         gpus = sum(pool.replicas * pool.gang.ranks for pool in pools.values()) if base.device == "cuda" else 0
         run.tell(PoolsStarted(replicas=replicas, device=base.device, gpus=gpus))
         _follow_graphs(pools, waiting, rows, parts, run, asked, settings.hang_timeout_s)
+
+
+def _forecast(run: Run, planned: StartedPlan) -> Run:
+    """The run, of which its plan is told, and from now on when it will end."""
+    plan = planned.run.plan
+    end = Expected(seconds=plan.finish.seconds, low_s=plan.finish.low_s, high_s=plan.finish.high_s)
+    run.tell(Planned(pools=plan.pools, end=end, gpu_hours=plan.gpu_hours))
+    return replace(run, listener=Forecasting(Forecast(plan, planned.run.kinds.of_row, planned.times), run.listener))
 
 
 def _follow_graphs(

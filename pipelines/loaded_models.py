@@ -21,6 +21,7 @@ class LoadedModels:
         """Why no row can ever be made, once none of a kind can be loaded."""
         if isinstance(event, Loaded):
             self._loaded.add(event.what)
+            self._tell(event)
             return None
         self._tell(Warned(message=f"{event.what}: {event.message}: tried again in {event.again_in_s:g} s"))
         if event.final:

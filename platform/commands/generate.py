@@ -189,20 +189,22 @@ def generate(
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
 
-    require_annotators(annotators)
-    rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
-    chosen = named or model_of(rows)
-    folder = output_folder(rows, output)
-    source = ModelSource(
-        preset=chosen,
-        weights=weights,
-        load_ema=load_ema,
-        annotators=annotators,
-        embedding_cache=embedding_cache_of(embedding_cache, chosen),
-        offload=offloaded,
-    )
-    if any(row.error is None for row in rows):
-        require_parts(source, address=address)
+    progress = RunProgress()
+    with show_progress(progress, sys.stderr):
+        require_annotators(annotators)
+        rows = read_rows(specs, overrides=overrides, preset=named, annotators=annotators)
+        chosen = named or model_of(rows)
+        folder = output_folder(rows, output)
+        source = ModelSource(
+            preset=chosen,
+            weights=weights,
+            load_ema=load_ema,
+            annotators=annotators,
+            embedding_cache=embedding_cache_of(embedding_cache, chosen),
+            offload=offloaded,
+        )
+        if any(row.error is None for row in rows):
+            require_parts(source, address=address)
     settings = GenerateSettings(
         source=source,
         replicas=replicas,
@@ -215,7 +217,6 @@ def generate(
         hang_timeout_s=hang_timeout,
         command=("airshower", *sys.argv[1:]),
     )
-    progress = RunProgress()
     try:
         with show_progress(progress, sys.stderr) as on_event:
             summary = run(rows, folder, settings, on_event)

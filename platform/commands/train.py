@@ -64,7 +64,7 @@ def train(
     verbose: Annotated[bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks")] = False,
 ) -> None:
     """Train an experiment on the sample world; the result is DIR/model."""
-    from airshower.cluster.session import ray_session
+    from airshower.cluster.session import ray_session, what_starts
     from airshower.pipelines.train import TrainSettings
     from airshower.pipelines.train import train as run_training
 
@@ -74,6 +74,8 @@ def train(
         raise ValueError("--autoencoder-steps: no autoencoder is trained when --autoencoder names one: leave one out")
     chosen = _varied(experiment, autoencoder_steps, steps=steps, batch=batch, clips=clips, seed=seed)
     console = Console()
+    if (words := what_starts(None)) is not None:
+        console.print(words, highlight=False)
     with ray_session(verbose=verbose) as cluster:
         cpus, gpus = max(1, int(cluster.cpus)), int(cluster.gpus)
         if device == "auto":
