@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from ray._common.utils import get_default_ray_temp_dir
-from ray._private import ray_constants, services
+from ray._private import ray_constants
 from ray._private.authentication import authentication_token_setup
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port  # type: ignore[attr-defined]
+from ray.exceptions import RayError
 
 from airshower.cluster.leaving import deaf_to_sigterm
 from airshower.cluster.lost_nodes import taking_leave
@@ -141,11 +142,12 @@ class _LocalNode(Node):
             time.sleep(_LOOK_S)
 
     def _is_known(self) -> bool:
+        """Unlike Ray's own question, it doesn't wait until it is."""
         try:
-            services.get_node(self.gcs_address, self.node_id)
-        except RuntimeError:
+            known = self.get_gcs_client().get_all_node_info()
+        except RayError:  # which may be as slow
             return False
-        return True
+        return any(node.hex() == self.node_id for node in known)
 
     def _ended(self) -> str | None:
         """Which process has, that nothing works without."""
@@ -179,11 +181,12 @@ def _sockets() -> Iterator[dict[str, str]]:
     if len(os.fsencode(get_default_ray_temp_dir() + _LONGEST_SOCKET)) <= _MOST_SOCKET_BYTES:
         yield {}
         return
-    folder = Path(tempfile.mkdtemp(prefix="airshower-", dir=_short_folder()))
+    private = Path(tempfile.mkdtemp(prefix="airshower-", dir=_short_folder()))
+    folder = private / "ray"  # which Ray opens to everybody
     try:
         yield {"plasma_store_socket_name": str(folder / "plasma"), "raylet_socket_name": str(folder / "raylet")}
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
 
 
 def _short_folder() -> str:

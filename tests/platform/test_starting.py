@@ -10,8 +10,8 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -42,22 +42,31 @@ MAIN = "from airshower.platform.cli import main; main()"  # as the console scrip
 ROW = ("--num-steps", "1", "--max-frames", "1")
 
 
-def start(*arguments: str, folder: Path, **variables: str) -> "subprocess.Popen[str]":
-    """The command in a folder, in a process group of its own."""
-    editable = Path(tempfile.mkdtemp(dir=folder.parent))
+@pytest.fixture
+def start(tmp_path_factory) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts the command in a folder, in a process group of its own."""
+    editable, started = tmp_path_factory.mktemp("editable"), []
     (editable / "sitecustomize.py").write_text(EDITABLE)
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", MAIN, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(editable)} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+
+    def run(*arguments: str, folder: Path, **variables: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", MAIN, *arguments],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(editable)} | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()  # what is below it ends with it
 
 
-def test_a_folder_of_misleading_names_and_a_long_tmpdir(tmp_path):
+def test_a_folder_of_misleading_names_and_a_long_tmpdir(tmp_path, start):
     parent, temporary = tmp_path / "parent", tmp_path / ("t" * 60)
     for folder in (parent / "platform", parent / "models", parent / "configs", temporary):
         folder.mkdir(parents=True)
@@ -72,7 +81,7 @@ def test_a_folder_of_misleading_names_and_a_long_tmpdir(tmp_path):
     assert any(path.name.startswith("session_") for path in (temporary / "ray").iterdir())  # logs, and what is spilled
 
 
-def test_sigterm_to_the_group_ends_a_run_in_good_order(tmp_path):
+def test_sigterm_to_the_group_ends_a_run_in_good_order(tmp_path, start):
     video = ROOT / "configs/examples/street_90028/rgb.mp4"
     rows = [{"name": f"row{n}", "prompt": "rain", "video_path": str(video), "edge": {}, "seed": n} for n in range(400)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
