@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from airshower.cluster.session import ray_session
+from airshower.cluster.session import ray_session, what_starts
 from airshower.configs.presets import preset
 from airshower.pipelines.claimed_folder import ClaimedFolder
 from airshower.pipelines.evaluation import one_camera, rig
 from airshower.pipelines.evaluation.report import Evaluation, contact_sheet, markdown, write_png
 from airshower.pipelines.evaluation.run import CLIPS, EvaluateSettings, identity
-from airshower.pipelines.events import Event
+from airshower.pipelines.events import Event, Working
 from airshower.pipelines.pools import plan_pools
 from airshower.pipelines.write import open_run_folder
 
@@ -37,6 +37,8 @@ def evaluate(
     folder = Path(open_run_folder(output))
     names = ClaimedFolder(folder, "evaluate")
     names.claim((_SCENES, CLIPS, *_REPORTS))
+    if (starting := what_starts(None)) is not None:
+        on_event(Working(words=starting))
     with ray_session(verbose=settings.verbose) as cluster:
         device = plan_pools(cluster, device=settings.device, replicas=settings.replicas, rows=settings.clips).device
         findings = judge(settings, model, device, folder, on_event)

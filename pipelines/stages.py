@@ -24,7 +24,8 @@ from airshower.cluster.service_errors import causes
 from airshower.cluster.tracing import with_stage_span
 from airshower.configs.messages import PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
-from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
+from airshower.pipelines.dispatch.dispatcher import Standing
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.parcels import packed, unpacked
 from airshower.pipelines.dispatch.queue import MOST_DEATHS
 from airshower.pipelines.events import RowWarned, StageFinished

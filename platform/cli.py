@@ -5,13 +5,17 @@ Ctrl-C came. An error is one line on stderr; `--verbose` adds the traceback. Hea
 commands, so that `--help` answers at once.
 """
 
+import os
+import signal
 import sys
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
 
 import airshower
+from airshower.cluster.leaving import interrupted_once
 from airshower.cluster.session import set_ray_environment
 from airshower.platform.commands.check import check
 from airshower.platform.commands.checkpoint import checkpoint_app
@@ -85,7 +89,9 @@ def _run(arguments: list[str]) -> int:
     try:
         command = typer.main.get_command(app)
         make_readable(command)  # type: ignore[arg-type] # Typer makes its own kind of command
-        return command(arguments, prog_name="airshower", standalone_mode=False) or 0
+        _require_working_directory()
+        with _interrupts():
+            return command(arguments, prog_name="airshower", standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough
@@ -95,6 +101,19 @@ def _run(arguments: list[str]) -> int:
         if "--verbose" in arguments:
             traceback.print_exc()
         return _report(error)
+
+
+def _interrupts() -> AbstractContextManager[None]:
+    """Ctrl-C counts once where it is heard at all: behind a shell's `&` it isn't."""
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return interrupted_once(signal.SIGINT) if heard else nullcontext()
+
+
+def _require_working_directory() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise OSError(f"the working directory is gone ({error.strerror}): change to another one") from error
 
 
 def _report(error: Exception) -> int:
@@ -108,7 +127,14 @@ def _report(error: Exception) -> int:
         message, code = f"{reason} ({place} --help explains the flags)", 2
     elif isinstance(error, ValueError | OSError | RuntimeError):
         message, code = str(error), 2
+    elif _is_of_ray(error):
+        message, code = f"Ray: {error}: the machine may be overloaded, see Ray's logs; --verbose shows more", 1
     else:
         message, code = f"{type(error).__name__}: {error}: this is a bug, --verbose shows where", 1
     print("airshower:", " ".join(message.split()), file=sys.stderr)
     return code
+
+
+def _is_of_ray(error: Exception) -> bool:
+    """Whether Ray raised it, which is too heavy to import for the question: a busy machine is not our bug."""
+    return any(kind.__module__.partition(".")[0] == "ray" for kind in type(error).__mro__)

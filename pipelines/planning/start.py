@@ -33,11 +33,13 @@ def plan_start(
     ledger: Ledger,
     inventory: Inventory,
     base: Pools,
+    slowness: float = 1.0,
 ) -> StartedPlan | None:
     """The plan for the rows that are missing; None where nothing is known of any of them.
 
     `made` are rows of earlier runs, whose times are learned from. `base` is how rows would be made without a plan: its
-    device, and no more replicas. Raises PlanError where nothing can be made.
+    device, and no more replicas. `slowness` is that of a busy machine's start (`starting.slowness_of`). Raises
+    PlanError where nothing can be made.
     """
     from airshower.actors.model_costs import ModelCosts  # loads torch
 
@@ -59,5 +61,6 @@ def plan_start(
         replicas=base.replicas,
         gang=base.gang.ranks if asked and on_gpus else None,
         max_gang=1 if base.annotators else _MOST_GANG,
+        slowness=slowness,
     )
     return StartedPlan(run=plan_run(missing, kinds, inventory, times, settings=settings), times=times)

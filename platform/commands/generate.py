@@ -141,7 +141,7 @@ def generate(
         str | None,
         typer.Option(
             metavar="ADDR",
-            help="Ray cluster to use, such as auto or ray://host:10001; default: RAY_ADDRESS, or one on this machine",
+            help="Ray cluster to use, such as auto or HOST:6379; default: RAY_ADDRESS, or one on this machine",
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -161,6 +161,15 @@ def generate(
             rich_help_panel=_PANEL,
         ),
     ] = False,
+    hang_timeout: Annotated[
+        float,
+        typer.Option(
+            min=1.0,
+            metavar="S",
+            help="Seconds after which a process of the run that says nothing, and does nothing, is ended",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 180.0,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks", rich_help_panel=_PANEL)
     ] = False,
@@ -178,25 +187,28 @@ def generate(
     named = None if model is None else preset(model)
     offloaded = parse_offload(offload or ())
 
+    from airshower.cluster.lost_nodes import OwnNodeLostError
     from airshower.pipelines.follow import RunError
     from airshower.pipelines.generate import GenerateSettings
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
 
-    require_annotators(annotators)
-    rows = read_rows(specs or (), overrides=overrides, preset=named, annotators=annotators, limit=limit)
-    chosen = named or model_of(rows)
-    folder = output_folder(rows, output)
-    source = ModelSource(
-        preset=chosen,
-        weights=weights,
-        load_ema=ema,
-        annotators=annotators,
-        embedding_cache=embedding_cache_of(embedding_cache, chosen),
-        offload=offloaded,
-    )
-    if any(row.error is None for row in rows):
-        require_parts(source, address=address)
+    progress = RunProgress()
+    with show_progress(progress, sys.stderr):
+        require_annotators(annotators)
+        rows = read_rows(specs or (), overrides=overrides, preset=named, annotators=annotators, limit=limit)
+        chosen = named or model_of(rows)
+        folder = output_folder(rows, output)
+        source = ModelSource(
+            preset=chosen,
+            weights=weights,
+            load_ema=ema,
+            annotators=annotators,
+            embedding_cache=embedding_cache_of(embedding_cache, chosen),
+            offload=offloaded,
+        )
+        if any(row.error is None for row in rows):
+            require_parts(source, address=address)
     settings = GenerateSettings(
         source=source,
         replicas=replicas,
@@ -207,9 +219,9 @@ def generate(
         retry_failed=retry_failed,
         fresh=fresh,
         verify=verify,
+        hang_timeout_s=hang_timeout,
         command=("airshower", *sys.argv[1:]),
     )
-    progress = RunProgress()
     try:
         with show_progress(progress, sys.stderr) as on_event:
             summary = run(rows, folder, settings, on_event)
@@ -217,10 +229,12 @@ def generate(
         page = _write_pages(folder)
         print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
-    except RunError as error:
+    except (RunError, OwnNodeLostError) as error:
         if verbose:
             traceback.print_exc()
-        print(f"airshower: {error} (what was done: {_write_pages(folder)})", file=sys.stderr)
+        print(f"airshower: {error} (what was done: {_write_pages(folder)})", file=sys.stderr, flush=True)
+        if isinstance(error, OwnNodeLostError):
+            os._exit(1)  # Python would wait for Ray's goodbye, which waits for the node
         raise typer.Exit(1) from error
     print(summary_text(summary, _write_pages(folder)))
     if summary.left:

@@ -180,7 +180,7 @@ def _inventory(cluster: str | None, address: str | None, verbose: bool) -> "Inve
         return declared_inventory(cluster)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         return _this_machine()
-    with ray_session(address=address, verbose=verbose):
+    with ray_session(address=address, verbose=verbose, datasets=False):
         return cluster_inventory()
 
 
@@ -218,6 +218,8 @@ def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[Seque
 
 
 def _print(planned: "Plan", times: "ServiceTimes", console: Console) -> None:
+    from airshower.pipelines.planning.starting import BEFORE_S
+
     placed = planned.placement
     pools = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("  replicas", "on", "GPUs each"):
@@ -231,9 +233,8 @@ def _print(planned: "Plan", times: "ServiceTimes", console: Console) -> None:
     console.print(f"  {load.prepare_tasks} prepare, {load.write_tasks} write beside replicas{annotators}, {text}")
     _print_kinds(planned, times, console)
     finish = planned.finish
-    console.print(
-        f"ends after {_hours(finish.seconds)} ({_hours(finish.low_s)} to {_hours(finish.high_s)} in 8 cases of 10)"
-    )
+    end, low, high = (_hours(BEFORE_S + seconds) for seconds in (finish.seconds, finish.low_s, finish.high_s))
+    console.print(f"ends after {end} ({low} to {high} in 8 cases of 10), its start included")
     cost = "" if planned.cost is None or not planned.gpu_hours else f", {planned.cost:,.2f} at the given price"
     console.print(f"{planned.gpu_hours:,.1f} GPU-hours{cost}")
     for reason in planned.reasons:

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from airshower.cluster.own_package import environment, module_command
+
 if TYPE_CHECKING:
     from airshower.pipelines.folder_state import FolderState
     from airshower.pipelines.ledger.ledger import Ledger
@@ -135,8 +137,9 @@ def retry(run: _Run) -> None:
     if not os.path.isdir(last.working_directory):
         raise ValueError(f"{run}: its command was given in {last.working_directory}, which isn't on this machine")
     print(f"cd {last.working_directory}; airshower {shlex.join(arguments)}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "airshower", *arguments]
-    raise typer.Exit(subprocess.run(command, cwd=last.working_directory, check=False).returncode)
+    command = module_command("airshower", *arguments)
+    ended = subprocess.run(command, cwd=last.working_directory, env=environment(), check=False)
+    raise typer.Exit(ended.returncode)
 
 
 @runs_app.command()

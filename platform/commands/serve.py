@@ -5,6 +5,7 @@ on when the service is started again on the same work directory.
 """
 
 import signal
+import sys
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Literal
@@ -105,7 +106,8 @@ def serve(
     layout = gang_of(gang, guidance=gang_guidance, spread_weights=spread_weights)
     layout.check_offload(offloaded)
 
-    from airshower.cluster.session import ray_session
+    from airshower.cluster.leaving import interrupted_once
+    from airshower.cluster.session import ray_session, what_starts
     from airshower.pipelines.pools import plan_pools
     from airshower.platform.access import Access
     from airshower.platform.service import ServiceSettings, running_service
@@ -121,10 +123,13 @@ def serve(
     require_parts(source, address=address)
     require_annotators(annotators)
     access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
+    if (words := what_starts(address)) is not None:
+        print(f"airshower: {words}, then {model}", file=sys.stderr, flush=True)
     try:
-        with ray_session(address=address, verbose=verbose) as cluster:
-            for number in (signal.SIGINT, signal.SIGTERM):  # Ray has just set its own, and shells ignore INT after `&`
-                signal.signal(number, signal.default_int_handler)
+        with (
+            ray_session(address=address, verbose=verbose, datasets=False) as cluster,
+            interrupted_once(signal.SIGINT, signal.SIGTERM),  # Ray handles them, and shells ignore INT after `&`
+        ):
             pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued, gang=layout)
             check_offload(offloaded, pools.device, chosen)
             settings = ServiceSettings(

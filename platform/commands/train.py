@@ -67,7 +67,7 @@ def train(
     verbose: Annotated[bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks")] = False,
 ) -> None:
     """Train an experiment on the sample world; the result is DIR/model."""
-    from airshower.cluster.session import ray_session
+    from airshower.cluster.session import ray_session, what_starts
     from airshower.pipelines.train import TrainSettings, claim_folder
     from airshower.pipelines.train import train as run_training
 
@@ -78,7 +78,7 @@ def train(
     chosen = _varied(experiment, autoencoder_steps, steps=steps, batch=batch, clips=clips, seed=seed)
     asked = TrainSettings(experiment=chosen, output=output, autoencoder=autoencoder, clips=rendered)
     claim_folder(asked)  # before Ray is started
-    begun_s, last = time.monotonic(), f"{experiment}: starting Ray, then rendering clips"
+    begun_s, last = time.monotonic(), what_starts(None) or f"{experiment}: rendering clips"
 
     def tell(event: "TrainEvent") -> None:
         nonlocal last

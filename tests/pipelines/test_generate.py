@@ -4,6 +4,7 @@ The cluster has one CPU, which is also the test that no stage waits for a CPU an
 """
 
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -28,7 +29,7 @@ from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFini
 from airshower.pipelines.follow import RunError
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
-from tests.processes import kill_below
+from tests.processes import kill_below, stop
 
 pytestmark = pytest.mark.cluster
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files
@@ -89,6 +90,8 @@ class FaultyReplica:
         first_time = self.remember(spec.name)
         if spec.name.startswith("poison") or (spec.name.startswith("killer") and first_time):
             os.kill(os.getpid(), signal.SIGKILL)
+        if spec.name.startswith("stopper") and first_time:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if spec.name.startswith("broken") and first_time:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if spec.name.startswith("raising"):
@@ -193,6 +196,25 @@ def test_who_hands_out_rows_and_who_passes_them_on_die_together(tmp_path):
     killed: set[str] = set()
     summary = generate(rows, str(tmp_path / "run"), SETTINGS, kill, parts=partial(stand_ins, tmp_path))
     assert (killed, summary.done, sorted(done)) == (victims, 30, list(range(30)))
+
+
+def test_who_hangs_is_ended_and_the_run_goes_on(tmp_path):
+    rows = rows_named("stopper", *(f"row{index}" for index in range(9)))
+    warnings, stopped = [], []
+
+    def stop_dispatcher(event: object) -> None:
+        if isinstance(event, Warned):
+            warnings.append(event.message)
+        if isinstance(event, RowDone) and not stopped:
+            stopped.append(kill_below("ray::Dispatcher", stop))
+
+    settings = replace(SETTINGS, hang_timeout_s=3.0)
+    summary = generate(rows, str(tmp_path / "run"), settings, stop_dispatcher, parts=partial(stand_ins, tmp_path))
+    assert (summary.done, summary.failed, stopped) == (10, 0, [True])
+    assert (tmp_path / "stopper.begun").read_text().startswith("xx")
+    hung = [" ".join(warning.split()[:2]) for warning in warnings if "has said nothing for 3 s" in warning]
+    assert "the dispatcher" in hung
+    assert re.fullmatch(r"process \d+", next(who for who in hung if who != "the dispatcher"))
 
 
 def test_a_row_that_always_kills_its_worker_fails_alone(tmp_path):

@@ -179,7 +179,8 @@ def test_ctrl_c_stops_cleanly_with_130(tmp_path, random_model):
     for line in process.stderr or ():
         lines.append(line)
         if "replica on cpu" in line:
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes; and `timeout` to one before
     assert process.wait(timeout=60) == 130
     assert lines[-1] == f"airshower: stopped after 0 of 1 clips: see {tmp_path}/run/index.html\n"
     assert "Traceback" not in "".join(lines)
