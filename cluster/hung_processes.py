@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 _LOOK_S = 1.0
@@ -30,18 +31,28 @@ def this_process(node: str) -> Process:
     return Process(node=node, host=socket.gethostname(), pid=os.getpid(), started=_stat(os.getpid())[_STARTED])
 
 
-def end_if_hung(process: Process, look_s: float = _LOOK_S) -> bool:
-    """Kills a process of this machine that uses no CPU for a while; whether it was there, and did not."""
+class Found(Enum):
+    """What has become of a process that said nothing."""
+
+    GONE = auto()
+    WORKING = auto()
+    HUNG = auto()  # until it was looked at
+
+
+def end_if_hung(process: Process, look_s: float = _LOOK_S) -> Found:
+    """Kills a process of this machine that uses no CPU for a while."""
     try:
         before = _stat(process.pid)
         time.sleep(look_s)
         after = _stat(process.pid)
-        if after[_STARTED] != process.started or _used(before) != _used(after):
-            return False
+        if after[_STARTED] != process.started:
+            return Found.GONE
+        if _used(before) != _used(after):
+            return Found.WORKING
         os.kill(process.pid, signal.SIGKILL)
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return False
-    return True
+    except (FileNotFoundError, ProcessLookupError):
+        return Found.GONE
+    return Found.HUNG
 
 
 def _used(stat: list[int]) -> int:

@@ -180,7 +180,7 @@ class _Following:
         if heard is not None:
             self._hung.answered(heard.alive, time.monotonic())
             self._take_up(heard)
-        elif self._instance is not None:  # else it is still being started; the same is said again the next time
+        else:  # the same is said again the next time
             self._hung.unanswered(min(time.monotonic() - self._exchanged_s, self._dispatch.answer_timeout_s))
         for words in self._hung.ended():
             self._run.tell(Warned(message=words))

@@ -38,7 +38,7 @@ from airshower.pipelines.events import (
 _REFRESH_PER_S = 4
 _BAR_CELLS = 36
 _TOLD_FAILURES = 20
-_FIRST_S = 3.0  # after which a log says that something is done, before the first rows are known
+_FIRST_S = 3.0  # after which a log says what is done, if nothing else has been said
 _OVERDUE_S = 5.0  # after which an end that was expected says nothing any more
 
 
@@ -204,7 +204,7 @@ class PlainDisplay:
 
     def __init__(self, progress: RunProgress, file: TextIO, interval_s: float) -> None:
         self._progress, self._file, self._interval_s = progress, file, interval_s
-        self._stopped = threading.Event()
+        self._said, self._stopped = False, threading.Event()
         self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def start(self) -> None:
@@ -227,13 +227,14 @@ class PlainDisplay:
 
     def say(self, line: str) -> None:
         """Writes a line."""
+        self._said = True
         print(line, file=self._file, flush=True)
 
     def _tick(self) -> None:
-        silent_s = self._interval_s if self._progress.stages else min(_FIRST_S, self._interval_s)
-        while not self._stopped.wait(silent_s):
+        if not self._stopped.wait(min(_FIRST_S, self._interval_s)) and not self._said:
             self.say(self.line())
-            silent_s = self._interval_s
+        while not self._stopped.wait(self._interval_s):
+            self.say(self.line())
 
 
 @contextmanager

@@ -7,7 +7,8 @@ that can't be looked at, because its node is gone or hangs itself, is left to Ra
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from airshower.cluster.hung_processes import Process, end_if_hung
+from airshower.cluster.hung_processes import Found, Process, end_if_hung
+from airshower.cluster.lost_nodes import lost_nodes
 from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.pulse import Pulse
 
@@ -22,14 +23,14 @@ class HungProcesses:
         self._dispatch = dispatch
         self._pulse: Pulse[Process] = Pulse()
         self._looks: dict[ObjectRef, Process] = {}
-        self._unanswered_s = 0.0
+        self._is_up, self._unanswered_s = False, 0.0  # the dispatcher
 
     def answered(self, alive: Iterable[Process], now_s: float) -> None:
         """The dispatcher has answered, and named workers that live; others may be looked at, which isn't waited for."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self._unanswered_s = 0.0
+        self._is_up, self._unanswered_s = True, 0.0
         self._pulse.look(now_s)
         for process in alive:
             self._pulse.hear(process)
@@ -39,14 +40,14 @@ class HungProcesses:
             self._looks[ray.remote(**options)(end_if_hung).remote(process)] = process
 
     def unanswered(self, seconds: float) -> None:
-        """The dispatcher was waited for in vain."""
-        self._unanswered_s += seconds
+        """The dispatcher was waited for in vain; that says nothing while it is being started."""
+        self._unanswered_s += seconds * self._is_up
 
     def ended(self) -> Iterator[str]:
         """What was found hung and is ended now, in words and each once."""
         limit_s = self._dispatch.hang_timeout_s
         if self._unanswered_s >= limit_s:
-            self._unanswered_s = 0.0
+            self._is_up, self._unanswered_s = False, 0.0
             self._dispatch.restart()
             yield f"the dispatcher has said nothing for {limit_s:g} s: it is ended, and started again"
         for process in self._found():
@@ -62,7 +63,10 @@ class HungProcesses:
         for look in done:
             process = self._looks.pop(look)
             try:
-                if ray.get(look):
-                    yield process
+                found = ray.get(look)
             except ray.exceptions.RayError:  # its node is gone, or hangs itself
-                pass
+                found = Found.GONE if process.node in lost_nodes() else Found.WORKING
+            if found is not Found.WORKING:
+                self._pulse.forget(process)
+            if found is Found.HUNG:
+                yield process

@@ -30,8 +30,11 @@ class Pulse(Generic[P]):
         self._looked_s = now_s
 
     def silent(self, limit_s: float) -> list[P]:
-        """Processes that have said nothing for so long; they are forgotten until they are heard again."""
+        """Processes that have said nothing for so long; the same again after as long, unless they are forgotten."""
         silent = [process for process, heard_s in self._heard_s.items() if self._listened_s - heard_s >= limit_s]
-        for process in silent:
-            del self._heard_s[process]
+        self._heard_s |= dict.fromkeys(silent, self._listened_s)
         return silent
+
+    def forget(self, process: P) -> None:
+        """That a process is gone."""
+        self._heard_s.pop(process, None)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import psutil
 
-from airshower.cluster.hung_processes import Process, end_if_hung
+from airshower.cluster.hung_processes import Found, Process, end_if_hung
 from tests.processes import is_running, stop
 
 SAYS_WHO_IT_IS = """
@@ -39,13 +39,13 @@ def test_what_does_nothing_is_ended():
     with process("waits") as hung:
         stopped = psutil.Process(hung.pid)
         stop(stopped)
-        assert not end_if_hung(replace(hung, started=hung.started - 1), look_s=0.1)  # its number was another's once
-        assert end_if_hung(hung, look_s=0.1)
+        assert end_if_hung(replace(hung, started=hung.started - 1), look_s=0.1) is Found.GONE  # another had its number
+        assert end_if_hung(hung, look_s=0.1) is Found.HUNG
         stopped.wait(60)
-        assert not end_if_hung(hung, look_s=0.1)
+        assert end_if_hung(hung, look_s=0.1) is Found.GONE
 
 
 def test_what_works_is_left_alone():
     with process("works") as busy:
-        assert not end_if_hung(busy)
+        assert end_if_hung(busy) is Found.WORKING
         assert is_running(busy.pid)

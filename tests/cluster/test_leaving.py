@@ -48,9 +48,10 @@ def test_a_handler_that_is_there_stays_and_hears_what_came_meanwhile():
             signal.raise_signal(signal.SIGTERM)
             assert not asked.is_set()
         assert asked.is_set()
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with sigterm_handler_kept():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    assert signal.signal(signal.SIGTERM, signal.SIG_DFL) is signal.SIG_IGN  # nobody's was replaced
+    assert signal.signal(signal.SIGTERM, before) is signal.SIG_IGN  # nobody's was replaced
 
 
 def test_what_is_started_deaf_outlives_sigterm():

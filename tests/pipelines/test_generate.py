@@ -25,7 +25,7 @@ from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowErro
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
-from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFinished, Warned
+from airshower.pipelines.events import PoolsStarted, RowDone, RowFailed, RunStarted, StageFinished, Warned
 from airshower.pipelines.follow import RunError
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
@@ -196,6 +196,18 @@ def test_who_hands_out_rows_and_who_passes_them_on_die_together(tmp_path):
     killed: set[str] = set()
     summary = generate(rows, str(tmp_path / "run"), SETTINGS, kill, parts=partial(stand_ins, tmp_path))
     assert (killed, summary.done, sorted(done)) == (victims, 30, list(range(30)))
+
+
+def test_a_run_that_is_asked_to_end_while_models_load_ends_at_once(tmp_path):
+    def ask(event: object) -> None:
+        if isinstance(event, PoolsStarted):
+            signal.raise_signal(signal.SIGTERM)
+
+    parts = partial(stand_ins, tmp_path)
+    summary = generate(rows_named("a", "b"), str(tmp_path / "run"), SETTINGS, ask, parts=parts)
+    assert (summary.left, summary.done, summary.failed) == (2, 0, 0)
+    assert not (tmp_path / "a.begun").exists()
+    assert pq.read_table(summary.manifest).num_rows == 0
 
 
 def test_who_hangs_is_ended_and_the_run_goes_on(tmp_path):

@@ -13,13 +13,17 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from ray.exceptions import RaySystemError
 
 import airshower
 from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import CONTROLS, ClipSpec
 from airshower.pipelines.rows import read_rows
+from airshower.platform import cli
 from airshower.platform.clip_flags import clip_flags, overrides_from
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_help_names_every_field_with_its_default(call):
@@ -94,6 +98,27 @@ def test_verbose_adds_the_traceback(call):
     assert code == 2
     assert "Traceback" in errors
     assert errors.splitlines()[-1].startswith("airshower: nowhere.json does not exist")
+
+
+def test_what_ray_raises_is_no_bug_of_ours(call, monkeypatch):
+    def overloaded(*_: object, **__: object) -> None:
+        raise RaySystemError("Failed to connect to GCS")
+
+    monkeypatch.setattr(cli, "app", overloaded)
+    code, _, errors = call("generate")
+    assert code == 1
+    assert errors.startswith("airshower: Ray: System error: Failed to connect to GCS: the machine may be overloaded")
+    assert "bug" not in errors
+
+
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    run = "from airshower.platform.cli import main; main(['--version'])"
+    script = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); {run}"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert re.fullmatch(r"airshower: the working directory is gone \(.*\): change to another one\n", ended.stderr)
 
 
 def test_an_output_that_cannot_be_written_ends_with_2(call, tmp_path):

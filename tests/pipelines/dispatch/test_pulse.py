@@ -8,7 +8,7 @@ def listen(pulse: Pulse[str], from_s: float, to_s: float) -> None:
         pulse.look(half_seconds / 2)
 
 
-def test_who_says_nothing_for_so_long_is_named_once():
+def test_who_says_nothing_for_so_long_is_named():
     pulse: Pulse[str] = Pulse()
     pulse.hear("a")
     pulse.hear("b")
@@ -17,8 +17,12 @@ def test_who_says_nothing_for_so_long_is_named_once():
     listen(pulse, 104, 105)
     assert pulse.silent(5) == ["a"]
     assert pulse.silent(5) == []
-    pulse.hear("a")  # it was only slow
     listen(pulse, 105, 109)
+    assert pulse.silent(5) == ["b"]
+    listen(pulse, 109, 110)
+    assert pulse.silent(5) == ["a"]  # again, since nobody knows what has become of it
+    pulse.forget("a")
+    listen(pulse, 110, 120)
     assert pulse.silent(5) == ["b"]
 
 
