@@ -160,8 +160,8 @@ def _read_control(
     field, interpolation = f"{key}.control_path", CONTROL_INTERPOLATION[key]
     if not isinstance(control, DepthSpec):
         return reader.video(field, path, max_frames=most, fit=fit, interpolation=interpolation)
-    with named(field):
-        as_numbers = holds_depth(path)
+    with named(field, path):
+        as_numbers = holds_depth(path, reader.reading.limits)
     if as_numbers:
         return _read_depth(field, path, control.values, reader, most, fit, fps)
     if control.values not in (None, "levels"):
@@ -217,7 +217,7 @@ def _guided_region(spec: ClipSpec, leader: _Leader, reader: RowReader) -> Packed
     path = spec.guided_generation_mask
     if path is None:
         return None
-    with named("guided_generation_mask"):
+    with named("guided_generation_mask", path):
         region = read_region_mask(
             path,
             frames=leader.frames,

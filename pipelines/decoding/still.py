@@ -24,7 +24,7 @@ def read_still(data: bytes, path: str, limits: MediaLimits) -> tuple[np.ndarray,
             if image.format not in _ONE_PICTURE and _count(image) > 1:
                 raise MediaError(f"{path}: holds {_count(image)} pictures: give one, or save them as a video")
             return _pixels(image, data, path)
-    except MediaError:
+    except (MediaError, MemoryError):
         raise
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: not a picture that is read ({_short(error)}): save it as PNG or JPEG") from error
