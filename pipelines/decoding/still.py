@@ -57,8 +57,9 @@ def _deep_colours(image: Image.Image, data: bytes) -> Callable[[], np.ndarray] |
         return None
 
     def read() -> np.ndarray:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
-        return _rounded(np.asarray(pixels))
+        # Not IMREAD_COLOR_RGB: of a TIFF with 16 bits OpenCV 5.0 gives memory then that was never written.
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        return _rounded(np.asarray(pixels)[..., ::-1])
 
     return read
 
