@@ -7,6 +7,7 @@ isn't handled here: its levels are taken as they are.
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from airshower.pipelines.decoding.name_order import in_name_order
 
 _ARRAY_NAMES = ("depth", "depths", "data", "arr_0")  # in an .npz of several, the first of these that is there
 _EXR_CHANNELS = ("Z", "depth.Z", "Depth.Z", "V", "Depth.V", "Y", "R")  # likewise
+_PICTURES = ("PNG", "TIFF")
 _TIFFS = (b"II*\0", b"MM\0*")
 _FULL_RANGE = 2**15  # 16-bit values that go beyond are levels rather than millimetres
 _FLAT = 1e-5  # share of the largest value: what differs by less is one depth and rounding
@@ -153,7 +155,7 @@ def _picture(data: bytes, path: str, limits: MediaLimits) -> np.ndarray:
 def _check_size(data: bytes, path: str, limits: MediaLimits) -> None:
     """Raises MediaError for a picture that is larger than allowed; what Pillow can't tell is left to OpenCV's limit."""
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_PICTURES) as image:
             limits.check_frame(path, image.height, image.width)
             limits.check_clip(path, getattr(image, "n_frames", 1), Size(image.height, image.width))
     except MediaError:
@@ -210,7 +212,7 @@ def _inverse(one_HW: np.ndarray, *, given: bool) -> np.ndarray:
     values = one_HW.astype(np.float32)
     if given:
         return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
-    measured = np.isfinite(values) & (values > 0)
+    measured = np.isfinite(values) & (values > np.finfo(np.float32).smallest_normal)  # whose inverse is a number
     return np.where(measured, 1 / np.where(measured, values, 1), np.nan).astype(np.float32)
 
 

@@ -49,17 +49,16 @@ def _send(answers: IO[bytes], kind: bytes, body: bytes | memoryview) -> None:
     answers.flush()
 
 
-def _outcome(job: Job) -> tuple[tuple[str, str] | None, Any]:
-    """(an error's type and message or None, what the function returned)."""
+def _outcome(job: Job) -> tuple[tuple[str, str, str] | None, Any]:
+    """(an error's type, message and trace or None, what the function returned)."""
     try:
         return None, job.function(*job.arguments)
     except MemoryError:
-        failure = (NO_MEMORY, "")  # sent from outside, where what was held is free again
+        failure = (NO_MEMORY, "", "")  # sent from outside, where what was held is free again
     except (ValueError, OSError) as error:
-        failure = (_plain_type(error), str(error))
-    except Exception as error:  # noqa: BLE001 - a fault of ours: the parent's log is to have it
-        traceback.print_exc()
-        failure = (type(error).__name__, str(error))
+        failure = (_plain_type(error), str(error), "")
+    except Exception as error:  # noqa: BLE001 - a fault of ours, or of a library
+        failure = (type(error).__name__, str(error), traceback.format_exc())
     return failure, None
 
 

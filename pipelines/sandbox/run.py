@@ -7,6 +7,7 @@ is data that is checked. It costs about half a second of a core; torch, where th
 
 import fcntl
 import json
+import logging
 import math
 import os
 import pickle
@@ -39,9 +40,11 @@ _SIZE_REMEDY = "set max_frames, or make it smaller"
 _LOOK_S = 0.2  # how soon a signal, or that the caller has stopped, is noticed
 _PIPE_BYTES = 1 << 20  # what every user may have; frames are many
 _MOST_TEXT_BYTES = 64 << 20  # of an answer, beside its frames
-_MOST_MESSAGE = 2000  # characters
+_MOST_MESSAGE, _MOST_TRACE = 2000, 20_000  # characters
 _ERRORS: tuple[type[Exception], ...] = (ValueError, MediaError, OSError, FileNotFoundError, PermissionError)
 _ERRORS += (IsADirectoryError, NotADirectoryError)
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -126,16 +129,19 @@ class _Answers:
             if kind == VALUE:
                 blobs = [self._message(BLOB)[1] for _ in range(answer["blobs"])]
                 return put_together(answer["value"], blobs)
-            name, message = answer
+            name, message, trace = map(str, answer)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise SandboxError(f"{self.reading}: the process that read it gave no answer: {_HARM_REMEDY}") from error
-        raise self._failure(str(name), str(message)[:_MOST_MESSAGE])
+        raise self._failure(name, message[:_MOST_MESSAGE], trace[-_MOST_TRACE:])
 
-    def _failure(self, name: str, message: str) -> Exception:
+    def _failure(self, name: str, message: str, trace: str) -> Exception:
         if name == NO_MEMORY:
             return SandboxError(f"{self.reading}: needs more memory than a row may take here: {_SIZE_REMEDY}")
         known = {error.__name__: error for error in _ERRORS}.get(name)
-        return known(message) if known is not None else RuntimeError(f"{name}: {message}")
+        if known is not None:
+            return known(message)
+        _log.error("in the process that read %s: %s", self.reading, trace)
+        return RuntimeError(f"{self.reading}: {name}: {message}")
 
     def _note_opened(self, path: str) -> None:
         if path in self._readable or os.path.dirname(path) in self._readable:

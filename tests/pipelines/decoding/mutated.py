@@ -108,6 +108,11 @@ def field_of(name: str) -> str:
     return "depth.control_path" if name in _NUMBERS else "video_path"
 
 
+def frames_of(name: str) -> int:
+    """How many frames a valid file of that kind has."""
+    return FRAMES if name in _VIDEOS or name in ("depth.npy", "depth.npz", "depth.tif") else 1
+
+
 def _made(make: Callable[[Path], object], path: Path) -> bytes:
     make(path)
     return path.read_bytes()
