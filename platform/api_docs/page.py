@@ -95,10 +95,9 @@ def _kind(schema: Mapping[str, Any]) -> str:
     if "contentMediaType" in schema:
         return "file"
     low, high = schema.get("minimum"), schema.get("maximum")
-    kind = {"string": "text", "boolean": "true or false", "array": "list"}.get(
-        schema.get("type", ""), schema.get("type", "")
-    )
-    return f"{kind} {low}..{high}" if low is not None and high is not None else kind
+    words = {"string": "text", "boolean": "true or false", "array": "list", "integer": "whole number"}
+    kind = words.get(schema.get("type", ""), schema.get("type", ""))
+    return f"{kind} {low:.10g}..{high:.10g}" if low is not None and high is not None else kind
 
 
 def _default(value: Any) -> str:  # noqa: ANN401 - any JSON
