@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 
+from airshower.cluster.own_package import environment, module_command
+
 HERE, DONE = b"here", b"done"  # what a member says
 
 _LEAVE_S = 10.0
@@ -77,10 +79,10 @@ class _Member:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "airshower.actors.gang_member", str(theirs.fileno()), str(os.getpid())]
+        command = module_command("airshower.actors.gang_member", str(theirs.fileno()), str(os.getpid()))
         # what this process can import, the member can: Ray adds folders of a job to sys.path alone
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # in our process group
+        found = environment(*sys.path)
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=found)  # in our process group
         theirs.close()
         self.pipe = Connection(ours.detach())
         self.busy = 0  # orders without an answer

@@ -21,7 +21,7 @@ _BUSY_S = 30.0  # processes that remember at the same time wait for each other
 
 
 class ContentIdentities:
-    """Answers for one run; every file is looked at once. Safe for threads."""
+    """Answers for one moment; every file is looked at once. Safe for threads."""
 
     def __init__(self, remembered: Callable[[], Path] = lambda: Path(user_cache_folder("digests"))) -> None:
         self._database = remembered() / "files.sqlite"
@@ -46,6 +46,7 @@ class ContentIdentities:
             return f"sha256 {self._sha256(path)}"
         with storage.as_os_error(path):
             fs, place = url_to_fs(path)
+            fs.invalidate_cache(place)  # this process may have looked before
             version = storage.stated_version(fs.info(place))
         if version.split(" ")[0]:
             return version

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airshower.cluster.lost_nodes import taking_leave
+
 if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
 
@@ -74,12 +76,14 @@ def places_kept() -> Iterator[Callable[[], str | None]]:
     from ray import get_runtime_context
 
     job = get_runtime_context().get_job_id()
-    try:
-        yield _Keeper(job).look
-    finally:
+
+    def free_all() -> None:
         for group in _groups():
             if group.owner.job == job:
                 group.free()
+
+    with taking_leave(free_all):
+        yield _Keeper(job).look
 
 
 class _Keeper:

@@ -48,6 +48,8 @@ def fetch(published: Published, folder: Path | None = None) -> Path:
         commit = _commit(published)
         files = _files(published, commit)
         absent = [file for file in files if _is_absent(published, commit, file, folder)]
+        if folder is not None:
+            _refuse_taken(published, absent, folder)
         _require_space(published, absent, folder or Path(constants.HF_HUB_CACHE))
         paths = [_fetch_file(published, commit, file, folder) for file in files]
         for file, path in zip(files, paths, strict=True):
@@ -89,6 +91,17 @@ def _files(published: Published, commit: str) -> list[RepoFile]:
 def _is_absent(published: Published, commit: str, file: RepoFile, folder: Path | None) -> bool:
     plan = hf_hub_download(published.repo, file.path, revision=commit, local_dir=folder, dry_run=True)
     return plan.will_download
+
+
+def _refuse_taken(published: Published, absent: list[RepoFile], folder: Path) -> None:
+    """Raises HubError for files that would be replaced and were not fetched, or were changed since."""
+    for file in absent:
+        path, note = folder / file.path, folder / ".cache" / "huggingface" / "download" / f"{file.path}.metadata"
+        if path.exists() and not (note.exists() and path.stat().st_mtime <= note.stat().st_mtime):
+            raise HubError(
+                f"{published.name}: {path} is there with other content, and wasn't fetched or was changed since: it is "
+                "kept: move it away, or choose another folder with --to DIR"
+            )
 
 
 def _require_space(published: Published, absent: list[RepoFile], folder: Path) -> None:

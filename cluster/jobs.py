@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from airshower.cluster.session import ClusterError, check_reachable, set_ray_environment
+from airshower.cluster.tokens import REMEDY, use_token_if_there_is_one
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
 _CHATTY = ("dashboard.modules.job.sdk", "dashboard.modules.dashboard_sdk", "_private.runtime_env")
@@ -54,7 +54,7 @@ class JobServer:
     def __init__(self, address: str | None = None) -> None:
         """`address`: http://HEAD:8265, or what `ray.init` takes; None: RAY_ADDRESS, or a cluster on this machine."""
         set_ray_environment(verbose=False)
-        _use_token_if_there_is_one()
+        use_token_if_there_is_one()
         self.address = address or os.environ.get(_ADDRESS) or os.environ.get("RAY_ADDRESS") or "auto"
         with self._one_line_errors(), _overriding_address(self.address):
             check_reachable(self.address)
@@ -157,9 +157,9 @@ class JobServer:
         except Exception as error:  # Ray, requests and aiohttp share no base class
             said = " ".join(str(error).split())
             if said.startswith("Authentication required"):
-                said = "it asks for a token: put the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+                said = f"it asks for a token: {REMEDY}"
             elif said.startswith("Authentication failed") or "InvalidAuthToken" in said:
-                said = "it refuses the token: put the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+                said = f"it refuses the token: {REMEDY}"
             raise ClusterError(f"job server of {self.address}: {said}") from error
 
 
@@ -175,15 +175,3 @@ def _overriding_address(address: str) -> Iterator[None]:
             del os.environ[_ADDRESS]
         else:
             os.environ[_ADDRESS] = before
-
-
-def _use_token_if_there_is_one() -> None:
-    """As `ray.init` does: a token that is there is sent, unless RAY_AUTH_MODE says otherwise."""
-    if "RAY_AUTH_MODE" in os.environ:
-        return
-    places = (os.environ.get("RAY_AUTH_TOKEN_PATH"), "~/.ray/auth_token")
-    if os.environ.get("RAY_AUTH_TOKEN") or any(Path(place).expanduser().is_file() for place in places if place):
-        os.environ["RAY_AUTH_MODE"] = "token"
-        from ray._raylet import Config  # type: ignore[attr-defined]
-
-        Config.initialize("")  # Ray may have been imported before, and reads its environment once

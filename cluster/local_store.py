@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
@@ -48,7 +48,12 @@ class LocalStore:
         return self._ask(lambda place: Path(place).read_bytes(), path)
 
     def names(self, folder: str) -> Iterator[str]:
-        return _names(self._place(folder) if folder else self._root, "")
+        return (name for name, _ in _entries(self._place(folder) if folder else self._root, ""))
+
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        for name, entry in _entries(self._place(folder) if folder else self._root, ""):
+            with suppress(FileNotFoundError):  # gone meanwhile, or a link to nothing
+                yield name, entry.stat().st_size
 
     def delete(self, path: str) -> None:
         self._ask(lambda place: Path(place).unlink(missing_ok=True), path)
@@ -155,7 +160,7 @@ def _link(part: str, place: str) -> bool:
     return True
 
 
-def _names(place: str, prefix: str) -> Iterator[str]:
+def _entries(place: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
         entries = retrying(lambda: os.scandir(place), place)
     except FileNotFoundError:
@@ -163,9 +168,9 @@ def _names(place: str, prefix: str) -> Iterator[str]:
     with entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _names(entry.path, f"{prefix}{entry.name}/")
+                yield from _entries(entry.path, f"{prefix}{entry.name}/")
             elif not (entry.name.startswith(".") and entry.name.endswith(_PART)):
-                yield prefix + entry.name
+                yield prefix + entry.name, entry
 
 
 def _refusal(error: OSError) -> str:

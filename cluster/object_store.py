@@ -68,6 +68,9 @@ class ObjectStore:
         return self._ask(path, partial(self._fs.cat_file, self._place(path)))
 
     def names(self, folder: str) -> Iterator[str]:
+        return (name for name, _ in self.sizes(folder))
+
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
         place = self._place(folder) if folder else self._root
         return self._paged(place) if self._service.is_s3 else self._walked(place, "")
 
@@ -134,7 +137,7 @@ class ObjectStore:
                 raise FileExistsError(place) from error
             raise
 
-    def _paged(self, place: str) -> Iterator[str]:
+    def _paged(self, place: str) -> Iterator[tuple[str, int]]:
         token = None
         while True:
             found, token = self._ask("", partial(s3_pages.page, self._fs, place, token))
@@ -142,7 +145,7 @@ class ObjectStore:
             if token is None:
                 return
 
-    def _walked(self, place: str, prefix: str) -> Iterator[str]:
+    def _walked(self, place: str, prefix: str) -> Iterator[tuple[str, int]]:
         """Folder by folder, of which only one's names are held at a time."""
         try:
             entries = self._ask(prefix.rstrip("/"), partial(self._fs.ls, place, detail=True, refresh=True))
@@ -156,7 +159,7 @@ class ObjectStore:
             if entry["type"] == "directory":
                 yield from self._walked(found, f"{prefix}{name}/")
             else:
-                yield prefix + name
+                yield prefix + name, int(entry["size"])
 
     def _ask(self, path: str, call: Callable[[], Result]) -> Result:
         """What the service answers; raises OSError in one line that names the URL, FileNotFoundError for no object."""

@@ -19,15 +19,17 @@ class DeletionError(OSError):
         self.response = {"Error": refused}
 
 
-def page(fs: AbstractFileSystem, folder: str, token: str | None) -> tuple[list[str], str | None]:
-    """Names below "bucket/key" at any depth, relative to it, and the token of the next page, None after the last."""
+def page(fs: AbstractFileSystem, folder: str, token: str | None) -> tuple[list[tuple[str, int]], str | None]:
+    """Names below "bucket/key" at any depth, relative to it, with their sizes in bytes, and the token of the next page,
+    None after the last.
+    """
     bucket, _, key = folder.partition("/")
     prefix = f"{key}/" if key else ""
     more = {"ContinuationToken": token} if token else {}
     answer: dict[str, Any] = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=PAGE_KEYS, **more)
-    keys = (entry["Key"] for entry in answer.get("Contents", ()))
-    names = [key.removeprefix(prefix) for key in keys if not key.endswith("/")]  # those are folders' markers
-    return names, answer["NextContinuationToken"] if answer.get("IsTruncated") else None
+    objects = [(entry["Key"], entry["Size"]) for entry in answer.get("Contents", ())]
+    found = [(key.removeprefix(prefix), size) for key, size in objects if not key.endswith("/")]  # folders' markers
+    return found, answer["NextContinuationToken"] if answer.get("IsTruncated") else None
 
 
 def delete(fs: AbstractFileSystem, places: Sequence[str]) -> None:

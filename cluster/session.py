@@ -10,14 +10,22 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from airshower.cluster.inventory import Inventory, cluster_inventory
+from airshower.cluster.leaving import sigterm_handler_kept
+from airshower.cluster.lost_nodes import taking_leave
+from airshower.cluster.own_package import search_path
+from airshower.cluster.tokens import TokenError, use_token_where_asked
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
+    from ray.job_config import JobConfig
+
+_LOCAL, _CLIENT = "local", "ray://"
 
 # A local object store larger than this only lets more clips wait in memory; Ray's default is 30 % of the machine.
 _MAX_LOCAL_OBJECT_STORE_BYTES = 2 * 2**30
@@ -47,24 +55,45 @@ def ray_session(
     verbose: bool = False,
     stall_timeout_s: float = 6 * 3600,
     local_cpus: int | None = None,
+    datasets: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[Inventory]:
     """A Ray connection, and what is there; it ends with the block, unless the caller was connected already.
 
     `address` None means RAY_ADDRESS (set inside `ray job submit`) or else a local cluster, with `local_cpus` CPUs
-    (None: all). A dataset in which nothing moves for `stall_timeout_s` fails. Raises ClusterError.
+    (None: all), of whose start `say` (None: stderr) hears when it takes long. A dataset in which nothing moves for
+    `stall_timeout_s` fails; `datasets` says whether there will be any. A handler of SIGTERM that is there stays.
+    Raises ClusterError.
     """
     set_ray_environment(verbose=verbose)
     import ray
 
-    owned = not ray.is_initialized()
-    if owned:
-        _connect(address or os.environ.get("RAY_ADDRESS") or "local", verbose, local_cpus)
-    try:
+    chosen = _chosen(address)
+    if ray.is_initialized():
+        there: AbstractContextManager[None] = nullcontext()
+    elif datasets and chosen.startswith(_CLIENT):
+        raise ClusterError(
+            f"Ray cluster at {chosen}: rows can't be made through a {_CLIENT} address: name HOST:6379 on a machine of "
+            "the cluster, or hand the command in with airshower submit"
+        )
+    else:
+        there = _cluster(chosen, verbose, local_cpus, say or _say_on_stderr)
+    with there:
         _configure_data(verbose, stall_timeout_s)
         yield cluster_inventory()
-    finally:
-        if owned:
-            ray.shutdown()
+
+
+def what_starts(address: str | None) -> str | None:
+    """What `ray_session` will take some seconds for, in words; None where the caller is connected already."""
+    ray = sys.modules.get("ray")  # who hasn't imported it isn't connected
+    if ray is not None and ray.is_initialized():
+        return None
+    chosen = _chosen(address)
+    return "starting Ray" if chosen == _LOCAL else f"connecting to Ray at {chosen}"
+
+
+def _chosen(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or _LOCAL
 
 
 def set_ray_environment(*, verbose: bool) -> None:
@@ -73,41 +102,98 @@ def set_ray_environment(*, verbose: bool) -> None:
         os.environ.setdefault(name, value)
 
 
-def _connect(address: str, verbose: bool, local_cpus: int | None) -> None:
+@contextmanager
+def _cluster(address: str, verbose: bool, cpus: int | None, say: Callable[[str], None]) -> Iterator[None]:
+    """A connection to a cluster that is there, or to one that ends with the block."""
+    with ExitStack() as ending:
+        try:
+            if address == _LOCAL:
+                ending.enter_context(_local_cluster(verbose, cpus, say))
+            else:
+                ending.enter_context(_cluster_there(address, verbose))
+        except TokenError as error:
+            raise ClusterError(f"Ray cluster at {address}: {error}") from error
+        except Exception as error:  # Ray raises its own errors, those of the system, and bare exceptions
+            said = " ".join(str(error).split()) or type(error).__name__
+            if address == _LOCAL:
+                raise ClusterError(f"Ray can't be started here: {said}") from error
+            raise ClusterError(
+                f"no Ray cluster at address {address!r}: {said}: start one or leave the address out"
+            ) from error
+        if not verbose:
+            _use_up_restart_notice()
+        yield
+
+
+@contextmanager
+def _local_cluster(verbose: bool, cpus: int | None, say: Callable[[str], None]) -> Iterator[None]:
+    from airshower.cluster.local_node import local_node  # imports Ray
+
+    logging.getLogger("ray").setLevel(_ray_level(verbose))
+    with (
+        local_node(cpus=cpus, object_store_bytes=_local_object_store_bytes(), log=verbose, say=say) as address,
+        _connection(address, verbose),
+    ):
+        yield
+
+
+@contextmanager
+def _cluster_there(address: str, verbose: bool) -> Iterator[None]:
+    from ray._private.services import canonicalize_bootstrap_address
+
+    found = (canonicalize_bootstrap_address(address) if address == "auto" else None) or address
+    check_reachable(found)
+    if (server := _host_and_port(found)) is not None:
+        use_token_where_asked(server)
+    with _connection(found, verbose):
+        yield
+
+
+@contextmanager
+def _connection(address: str, verbose: bool) -> Iterator[None]:
     import ray
 
-    level = logging.INFO if verbose else logging.CRITICAL
-    try:
-        if address == "local":
-            ray.init(
-                address="local",
-                num_cpus=local_cpus,
-                include_dashboard=False,
-                object_store_memory=_local_object_store_bytes(),
-                log_to_driver=verbose,
-                logging_level=level,
-            )
+    connect = partial(ray.init, address=address, log_to_driver=verbose, logging_level=_ray_level(verbose))
+    with sigterm_handler_kept():
+        if address.startswith(_CLIENT):  # whose folder nobody looks into
+            connect()
         else:
-            check_reachable(address)
-            ray.init(address=address, log_to_driver=verbose, logging_level=level)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ClusterError(
-            f"no Ray cluster at address {address!r}: {reason}: start one or leave the address out"
-        ) from error
-    if not verbose:
-        _use_up_restart_notice()
+            connect(job_config=_job_config())
+    with taking_leave(ray.shutdown):
+        yield
+
+
+def _job_config() -> "JobConfig":
+    """Lets workers find this package, and keeps them from this process's working directory, which Ray would add."""
+    from ray.job_config import JobConfig
+
+    return JobConfig(_client_job=True, _py_driver_sys_path=search_path())
+
+
+def _ray_level(verbose: bool) -> int:
+    return logging.INFO if verbose else logging.CRITICAL
+
+
+def _say_on_stderr(line: str) -> None:
+    print(f"airshower: {line}", file=sys.stderr, flush=True)
 
 
 def check_reachable(address: str) -> None:
     """Raises ConnectionError when nobody listens at host:port; Ray would try for a minute, then end the process."""
-    host, _, port = address.rpartition("://")[2].rstrip("/").rpartition(":")
-    if not port.isdigit():
+    server = _host_and_port(address)
+    if server is None:
         return  # "auto" and the like, which Ray refuses by itself
+    host, _, port = server.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise ConnectionError(f"nobody answers ({error.strerror or error})") from error
+
+
+def _host_and_port(address: str) -> str | None:
+    """Of an address with or without a scheme; None where it names no port."""
+    server = address.rpartition("://")[2].partition("/")[0]
+    return server if server.rpartition(":")[2].isdigit() else None
 
 
 def _use_up_restart_notice() -> None:

@@ -7,7 +7,8 @@ at all. A collector's file receiver reads the lines as they are.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
@@ -18,6 +19,8 @@ from opentelemetry.trace import StatusCode
 
 from airshower.cluster.store import Store
 from airshower.configs.spans import Attributes, Span
+
+_log = logging.getLogger(__name__)
 
 FOLDER = "telemetry"
 PREFIX = "airshower."  # of attributes that OpenTelemetry has no name for
@@ -41,8 +44,11 @@ class SpanFiles(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def read_spans(store: Store) -> Iterator[tuple[str, Span]]:
-    """(run, span) of every span in a run folder, run by run in the order of writing; raises ValueError, OSError."""
+def read_spans(store: Store, tell: Callable[[str], None] = _log.warning) -> Iterator[tuple[str, Span]]:
+    """(run, span) of every span in a run folder, run by run in the order of writing; raises OSError.
+
+    What is no trace, in a file that was cut for instance, is told and left out.
+    """
     names = sorted(store.names(FOLDER))
     with ThreadPoolExecutor(_READERS) as pool:
         for name, data in zip(names, pool.map(lambda name: store.read(f"{FOLDER}/{name}"), names), strict=True):
@@ -50,8 +56,8 @@ def read_spans(store: Store) -> Iterator[tuple[str, Span]]:
                 try:
                     spans = list(_spans(json.loads(line)))
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    where = store.url(f"{FOLDER}/{name}")
-                    raise ValueError(f"{where}: line {number} is no OTLP trace in JSON: move the file away") from None
+                    tell(f"{store.url(f'{FOLDER}/{name}')}: line {number} is no OTLP trace in JSON: it is left out")
+                    continue
                 yield from ((name.partition("/")[0], span) for span in spans)
 
 

@@ -107,6 +107,7 @@ def _entries(folder: str) -> list[tuple[str, bool]]:
             return sorted((one.path, one.is_file()) for one in entries if one.is_file() or one.is_dir())
     with as_os_error(folder):
         fs, place = url_to_fs(folder)
+        fs.invalidate_cache(place)  # this process may have listed it before
         # an object store lists a folder's own marker among its entries
         found = [one for one in fs.ls(place, detail=True) if one["name"].rstrip("/") != place.rstrip("/")]
         return sorted((fs.unstrip_protocol(one["name"]), one["type"] == "file") for one in found)

@@ -46,6 +46,9 @@ class Store(Protocol):
         in it or not.
         """
 
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        """The same with each file's size in bytes; those of a folder without folders follow each other."""
+
     def delete(self, path: str) -> None:
         """Removes the file, if there is one."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-EXPORT_FORMAT = 1
+EXPORT_FORMAT = 2
 DatasetFormat = Literal["webdataset", "lerobot", "parquet"]
 
 
@@ -27,13 +27,6 @@ class ExportSettings(_Record):
     embed: bool = True  # parquet: videos in the table, not beside it
 
 
-class ExportHead(_Record):
-    """What kind of export a folder holds."""
-
-    format: int
-    settings: ExportSettings
-
-
 class PlannedClip(_Record):
     """A clip of a shard."""
 
@@ -44,8 +37,11 @@ class PlannedClip(_Record):
 
 
 class ShardPlan(_Record):
-    """Which clips a shard holds, in their order."""
+    """Which clips a shard holds, in their order, and what is taken of them: the same in all plans of a dataset."""
 
+    format: int = EXPORT_FORMAT
+    settings: ExportSettings
+    kinds: tuple[str, ...] | None = None  # of files beside the videos; None: all that a clip has
     number: int
     nonce: str
     clips: tuple[PlannedClip, ...]

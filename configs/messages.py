@@ -125,6 +125,14 @@ class GeneratedClip:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredClip:
+    """What listings say of a committed clip while it is whole."""
+
+    listing: str  # of its files: `airshower.configs.records.listing_hash`
+    record_bytes: int  # of its commit in the ledger
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One request on its way: spec and source at first, results as the stages add them.
 
@@ -139,6 +147,8 @@ class Row:
     model: str = ""  # name of its preset
     prompt: str = ""
     key: str = ""  # what it depends on, as a hash; rows outside a run have none
+    inputs: dict[str, str] = field(default_factory=dict)  # what its files held when the key was made: a hash by field
+    edition: int = 0  # how many commits of its key are damaged
     traceparent: str = ""  # its trace, as in W3C Trace Context; rows outside a run have none
     error: RowError | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
@@ -149,6 +159,7 @@ class Row:
     outputs: dict[str, str] = field(
         default_factory=dict
     )  # kind (video, control_edge, mask_edge, input, cameras, record): path in the run folder
+    stored: StoredClip | None = None  # once it is committed
     spans: tuple[Span, ...] = ()  # of the stages so far
 
     def failed(self, stage: str, error: BaseException, *, transient: bool = False) -> "Row":

@@ -4,15 +4,23 @@ Readers trust these records alone: a file that no commit names is not part of a 
 another version's records are refused where the ledger is opened, not here.
 """
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-LEDGER_FORMAT = 1
+LEDGER_FORMAT = 2
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def listing_hash(files: Iterable[tuple[str, int]]) -> str:
+    """What a listing says of a folder, its files' names and sizes in bytes, as 16 hexadecimal digits."""
+    lines = "".join(f"{size_bytes} {name}\n" for name, size_bytes in sorted(files))
+    return hashlib.blake2b(lines.encode(), digest_size=8).hexdigest()
 
 
 class OutputFile(_Record):
@@ -23,10 +31,13 @@ class OutputFile(_Record):
 
 
 class Commit(_Record):
-    """A row that is made: the first commit of a key counts, and names all its files."""
+    """A row that is made: the first commit of an edition counts, and names all its files."""
 
     key: str
-    name: str  # of the row when it was made
+    edition: int = 0  # how many commits of the key were found damaged before; the last one counts
+    name: str  # of the row when it was made, as are the next two
+    source: str = ""
+    prompt: str = ""
     run: str  # id of the run that made it
     nonce: str  # of the attempt that made it
     folder: str  # of its files, from the run folder
@@ -48,12 +59,18 @@ class Commit(_Record):
     generated_s: float | None = None  # when the last part of that had ended
     written_s: float | None = None
 
+    @property
+    def listing(self) -> str:
+        """As `listing_hash` has it, of the files as they should be."""
+        return listing_hash((name, file.size_bytes) for name, file in self.files.items())
+
 
 class Failure(_Record):
     """One attempt at a row that failed; a later commit of the key outweighs it."""
 
-    key: str
+    key: str  # none for a row that could not be read
     name: str
+    source: str = ""
     run: str
     attempt: int  # 1, 2, ... of the key
     stage: str

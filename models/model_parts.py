@@ -105,7 +105,7 @@ def open_parts(
     """
     if isinstance(preset.weights, TrainedWeights):
         if load_ema:
-            raise WeightsError(f"{preset.name}: its weights are a moving average already: remove --load-ema")
+            raise WeightsError(f"{preset.name}: its weights are a moving average already: remove --ema")
         if weights is None:
             shared = SHIPPED / preset.weights.autoencoder_of / "autoencoder"
             return TrainedParts(SHIPPED / preset.weights.folder, shared)

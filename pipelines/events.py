@@ -13,7 +13,7 @@ STAGES = ("prepare", "annotate", "text", "generate", "write")
 
 @dataclass(frozen=True, kw_only=True)
 class Working:
-    """On what, before or after a run and in words: an evaluation renders its scenes and scores the clips."""
+    """On what, before or after rows are made and in words: Ray is started, an evaluation scores the clips."""
 
     words: str
 
@@ -37,6 +37,11 @@ class PoolsStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Passed:
+    """Some seconds have, while rows are made: who expects something can see by it that it is late."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Expected:
     """When the run will end, as it looks now: seconds from now, and what they lie between 8 times of 10."""
 
@@ -47,7 +52,7 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """How the run will go, by its plan."""
+    """How the run will go, by its plan; its models are loaded from now on."""
 
     pools: str  # in words
     end: Expected
@@ -130,4 +135,4 @@ class RowFailed:
 
 # What comes from the stages while rows are on their way.
 LiveEvent = Loaded | LoadFailed | StageFinished | RowProgress | RowWarned | Warned
-Event = Working | RunStarted | Planned | PoolsStarted | Expected | LiveEvent | RowDone | RowFailed
+Event = Working | RunStarted | Planned | PoolsStarted | Passed | Expected | LiveEvent | RowDone | RowFailed

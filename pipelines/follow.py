@@ -10,14 +10,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airshower.cluster.leaving import leaving_nodes
+from airshower.cluster.lost_nodes import require_own_node
 from airshower.configs.messages import Row, RowError
-from airshower.pipelines.dispatch.dispatcher import Dispatch, Heard
+from airshower.pipelines.dispatch.dispatcher import Heard
 from airshower.pipelines.dispatch.feed import Feed
+from airshower.pipelines.dispatch.handle import Dispatch
+from airshower.pipelines.dispatch.hung import HungProcesses
 from airshower.pipelines.dispatch.queue import Waiting
-from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, RowWarned, StageFinished, Warned
+from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, Passed, RowWarned, StageFinished, Warned
+from airshower.pipelines.loaded_models import LoadedModels
 from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.run import Run, lost
 from airshower.pipelines.stages import PostponedError
+from airshower.pipelines.unchanged_inputs import InputChangedError
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -49,13 +54,18 @@ def follow(
 
     `waiting` are all `rows` in the order in which they are to be made. `loaders` says how many replicas, text encoders
     and annotators there are, as their messages name them. `look` is called now and then, and says why the run can't go
-    on, should that be so. Raises RunError, and whatever ends the run from outside; rows that have not ended are in the
-    manifest then, as failed.
+    on, should that be so. Raises RunError, OwnNodeLostError, and whatever ends the run from outside; rows that have not
+    ended are in the manifest then, as failed.
     """
+    from airshower.pipelines.dispatch.entries import entries_of  # imports Ray
+
     following = _Following(waiting, run, dispatch, loaders, asked_to_end, look)
     try:
-        for entries in _stream(graphs):
-            following.step(entries)
+        with entries_of(graphs, _POLL_INTERVAL_S) as arriving:
+            for entries in _told_in_one_line(arriving):
+                following.step(entries)
+                if following.ended_early:
+                    break
     except BaseException as error:
         for row in run.unmade(rows):
             run.manifest.add(lost(row, _one_line(error)))  # not told: the one exception says it for all of them
@@ -79,7 +89,8 @@ class _Following:
     ) -> None:
         self._feed = Feed(rows)
         self._run, self._dispatch = run, dispatch
-        self._loading = _Loading(loaders, run.tell)
+        self._models = LoadedModels(loaders, run.tell)
+        self._hung = HungProcesses(dispatch)
         self._asked_to_end, self._drained = asked_to_end, False
         self._look = look
         self._told: set[tuple[int, str]] = set()  # stages of unfinished rows that the listener knows of
@@ -92,6 +103,11 @@ class _Following:
         self._numbers: dict[str, int] = {}  # of parcels that were handed out, by pool
         self._exchanged_s = self._looked_s = 0.0
         self._leaving: frozenset[str] = frozenset()
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the run was asked to end before there was anything to be finished: no replica was loaded."""
+        return self._drained and not self._models.have("replica")
 
     def step(self, entries: Sequence[ManifestEntry]) -> None:
         """Entries that arrived, then a word with the dispatcher."""
@@ -108,8 +124,10 @@ class _Following:
             )
         if now_s - self._looked_s >= _LOOK_INTERVAL_S:
             self._looked_s, self._leaving = now_s, leaving_nodes()
+            self._run.tell(Passed())
             if why := self._look():
                 raise RunError(why)
+            require_own_node()
         if not self._offered:
             self._offered = self._feed.next(self._room, now_s)
         interval_s = _EXCHANGE_INTERVAL_S if self._ended or self._offered else _LISTEN_INTERVAL_S
@@ -148,7 +166,7 @@ class _Following:
             if not self._drained:
                 self._feed.come_back(entry.index, time.monotonic() + _POSTPONED_S)
             return True
-        if self._drained or returns >= len(_COME_BACK_S):
+        if self._drained or returns >= len(_COME_BACK_S) or error.type == InputChangedError.__name__:
             return False
         wait_s = _COME_BACK_S[returns]
         self._run.tell(Warned(message=f"{entry.name}: {error.message}: tried again in {wait_s:g} s"))
@@ -159,8 +177,15 @@ class _Following:
         heard = self._dispatch.exchange(
             self._offered, self._ended, close=self._feed.done, leaving=self._leaving, numbers=self._numbers
         )
-        if heard is None:  # the same is said again the next time
-            return
+        if heard is not None:
+            self._hung.answered(heard.alive, time.monotonic())
+            self._take_up(heard)
+        elif self._instance is not None:  # else it is still being started; the same is said again the next time
+            self._hung.unanswered(min(time.monotonic() - self._exchanged_s, self._dispatch.answer_timeout_s))
+        for words in self._hung.ended():
+            self._run.tell(Warned(message=words))
+
+    def _take_up(self, heard: Heard) -> None:
         self._offered, self._ended, self._room = [], [], heard.room
         if self._instance not in (None, heard.instance):
             self._offered = self._feed.again()
@@ -174,7 +199,8 @@ class _Following:
                 case Warned():
                     self._run.tell(event)
                 case Loaded() | LoadFailed():
-                    self._loading.hear(event)
+                    if why := self._models.hear(event):
+                        raise RunError(why)
                 case _ if event.index not in self._run.manifest:
                     self._tell_once(event)
 
@@ -197,34 +223,11 @@ class _Following:
                 yield StageFinished(index=entry.index, name=entry.name, stage=stage, seconds=seconds)
 
 
-class _Loading:
-    """Which models could not be loaded; a run that can never make a row ends."""
-
-    def __init__(self, loaders: Mapping[str, int], tell: Callable[[LiveEvent], None]) -> None:
-        self._loaders, self._tell = loaders, tell
-        self._loaded: set[str] = set()
-        self._failed: dict[str, set[str]] = {}
-
-    def hear(self, event: Loaded | LoadFailed) -> None:
-        """Raises RunError once none of a kind can be loaded."""
-        if isinstance(event, Loaded):
-            self._loaded.add(event.what)
-            return
-        self._tell(Warned(message=f"{event.what}: {event.message}: tried again in {event.again_in_s:g} s"))
-        if event.final:
-            failed = self._failed.setdefault(event.what, set())
-            failed.add(event.loader)
-            if event.what not in self._loaded and len(failed) >= self._loaders[event.what]:
-                raise RunError(f"{event.what}: {event.message}")
-
-
-def _stream(graphs: "Sequence[Dataset]") -> Iterator[list[ManifestEntry]]:
-    from airshower.pipelines.dispatch.entries import entries_of  # imports Ray
-
-    entries = entries_of(graphs, _POLL_INTERVAL_S)
+def _told_in_one_line(arriving: Iterator[list[ManifestEntry]]) -> Iterator[list[ManifestEntry]]:
+    """What arrives; an error of the execution is a RunError."""
     while True:
         try:
-            arrived = next(entries, None)
+            arrived = next(arriving, None)
         except Exception as error:
             raise RunError(f"the run stopped: {_one_line(error)}: see Ray's logs, or use --verbose") from error
         if arrived is None:

@@ -15,7 +15,7 @@ from airshower.configs.gang_layout import ALONE, GangLayout
 from airshower.configs.messages import PreparedClip, PreparedViews
 from airshower.configs.model_source import ModelSource
 from airshower.configs.row_formats import AnySpec
-from airshower.pipelines.dispatch.dispatcher import Dispatch
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.source import parcels
 from airshower.pipelines.make_stage import ROWS_AT_A_TIME, MakeStage, ReplicaLike, Writer
 from airshower.pipelines.pools import ANNOTATE_CPUS, PREPARE_CPUS, TEXT_CPUS, Pools

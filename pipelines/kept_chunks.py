@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from airshower.actors.checkpoints import MadeChunk
 from airshower.cluster.service_errors import said
-from airshower.pipelines.dispatch.dispatcher import Dispatch
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.ledger.saved_chunks import SavedChunks
 from airshower.pipelines.stages import PostponedError
 

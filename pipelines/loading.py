@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from typing import TypeVar
 
 from airshower.cluster.backoff import is_transient
-from airshower.pipelines.dispatch.dispatcher import Dispatch
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.events import Loaded, LoadFailed
 
 _WAITS_S = (2.0, 5.0, 10.0, 30.0)
@@ -24,6 +24,7 @@ Model = TypeVar("Model")
 
 def load_patiently(what: str, load: Callable[[], Model], dispatch: Dispatch) -> Model:
     """The loaded model; returns only when there is one. `what` names it in messages."""
+    dispatch.watch_this_process()
     loader = uuid.uuid4().hex
     waits_s = chain(_WAITS_S, repeat(_LAST_WAIT_S))
     while True:

@@ -17,7 +17,8 @@ from airshower.actors.checkpoints import Checkpoints
 from airshower.cluster.packing import with_held_frames
 from airshower.configs.messages import GeneratedClip, PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
-from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
+from airshower.pipelines.dispatch.dispatcher import Standing
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.parcels import packed, unpacked
 from airshower.pipelines.kept_chunks import KeptChunks
 from airshower.pipelines.ledger.saved_chunks import SavedChunks

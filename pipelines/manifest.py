@@ -1,39 +1,35 @@
-"""The run's manifest: one Parquet row per clip, whether it worked or not.
+"""The table of a run folder: one Parquet line per row that counts there, whether it is made or failed.
 
-The file is rewritten whole and atomically, so a reader always finds a complete table, also while the run goes on; of a
-long run that is done rarely. It is made for reading: what is made and what is not, the ledger says. A rerun finds here
-what it would otherwise read from as many records as there are clips.
+It is made for reading, by people and programs: what is made and what is not, the ledger says. A rerun finds here what
+it would otherwise read from as many records as there are clips. Which lines there are is decided in
+`airshower.pipelines.folder_rows`, and when they are written in `airshower.pipelines.folder_manifest`.
 """
 
 import json
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airshower.cluster import storage
 from airshower.cluster.store import Store
-from airshower.configs.messages import Row, RowError
+from airshower.configs.messages import Row, RowError, StoredClip
 from airshower.configs.spans import Span
 from airshower.pipelines.events import STAGES
-from airshower.pipelines.spool import Spool
+from airshower.pipelines.own_files import MANIFEST_NAME
 
-MANIFEST_NAME = "manifest.parquet"
-_BATCH = 5_000  # rows that are in memory at a time
-_FLUSH_SHARE = 0.05  # of the time, at most, goes into writing the manifest
+BATCH_LINES = 5_000  # that are in memory at a time
+_MARK, _EPOCH = b"airshower", b"airshower.epoch"  # in the file's metadata: that it is ours, and of which fresh start
 
 SCHEMA = pa.schema(
     [
-        ("index", pa.int64()),
+        ("index", pa.int64()),  # rows of the last command first, in its order, then those of earlier ones
         ("name", pa.string()),
         ("status", pa.string()),  # done | failed
         ("key", pa.string()),  # in the ledger; none for a row that could not be read
+        ("run", pa.string()),  # the last that was asked for the row
         ("source", pa.string()),
         ("prompt", pa.string()),
         ("video", pa.string()),  # path in the run folder; of an image where the clip is one frame
@@ -44,12 +40,16 @@ SCHEMA = pa.schema(
         ("height", pa.int64()),
         ("width", pa.int64()),
         ("chunks", pa.int64()),
+        ("edition", pa.int64()),  # of its commit
+        ("listing", pa.string()),  # what a listing says of its files and of its commit: `StoredClip`
+        ("record_bytes", pa.int64()),
         ("error_stage", pa.string()),
         ("error_type", pa.string()),
         ("error_message", pa.string()),
         ("seconds_total", pa.float64()),
         *((f"seconds_{stage}", pa.float64()) for stage in STAGES),
-    ]
+    ],
+    metadata={_MARK: b"manifest"},
 )
 
 
@@ -62,6 +62,7 @@ class ManifestEntry:
     key: str
     source: str
     prompt: str
+    run: str = ""
     error: RowError | None = None
     outputs: dict[str, str] = field(default_factory=dict)  # kind: path in the run folder
     frames: int | None = None
@@ -69,6 +70,8 @@ class ManifestEntry:
     height: int | None = None
     width: int | None = None
     chunks: int | None = None
+    edition: int = 0
+    stored: StoredClip | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
     traceparent: str = ""
     spans: tuple[Span, ...] = ()  # on their way to the driver, which doesn't keep them
@@ -88,6 +91,7 @@ def entry_of(row: Row) -> ManifestEntry:
         source=row.source,
         prompt=row.prompt,
         error=row.error,
+        edition=row.edition,
         seconds=row.seconds,
         traceparent=row.traceparent,
         spans=row.spans,
@@ -97,6 +101,7 @@ def entry_of(row: Row) -> ManifestEntry:
     return replace(
         entry,
         outputs=row.outputs,
+        stored=row.stored,
         frames=row.prepared.frames,
         fps=row.prepared.fps,
         height=row.prepared.height,
@@ -105,73 +110,85 @@ def entry_of(row: Row) -> ManifestEntry:
     )
 
 
-class Manifest:
-    """Collects entries and keeps the file in the run folder up to date."""
-
-    def __init__(self, store: Store, *, flush_interval_s: float = 5.0) -> None:
-        self.path = store.url(MANIFEST_NAME)
-        self._store = store
-        self._entries: Spool[ManifestEntry] = Spool()
-        self._places: dict[int, int] = {}  # of the last entry of each row, by its index
-        self._failed: set[int] = set()
-        self._flush_interval_s = flush_interval_s
-        self._flush_s = time.monotonic() + flush_interval_s
-
-    def add(self, entry: ManifestEntry) -> None:
-        """Adds one finished row, and rewrites the file when that is due."""
-        self._places[entry.index] = len(self._entries)
-        self._entries.append(entry)
-        (self._failed.add if entry.error is not None else self._failed.discard)(entry.index)
-        begun_s = time.monotonic()
-        if begun_s >= self._flush_s:
-            with suppress(OSError):  # a full disk may have room again; the write at the end tells
-                self.write()
-            now_s = time.monotonic()
-            self._flush_s = now_s + self._flush_interval_s + (now_s - begun_s) / _FLUSH_SHARE
-
-    def __contains__(self, index: object) -> bool:
-        return index in self._places
-
-    @property
-    def failed(self) -> int:
-        """How many rows failed."""
-        return len(self._failed)
-
-    def failures(self) -> Iterator[ManifestEntry]:
-        """The failed rows, by index."""
-        return (self._entries[self._places[index]] for index in sorted(self._failed))
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def write(self) -> None:
-        """Replaces the file by a table of all entries, sorted by index; raises OSError."""
-        entries = (self._entries[self._places[index]] for index in sorted(self._places))
-        with tempfile.TemporaryDirectory(prefix="airshower-") as folder:
-            file = Path(folder) / MANIFEST_NAME
-            with pq.ParquetWriter(file, SCHEMA) as writer:
-                while batch := list(islice(entries, _BATCH)):
-                    writer.write_table(pa.Table.from_pylist([_columns(entry) for entry in batch], schema=SCHEMA))
-            self._store.put(MANIFEST_NAME, file)
+def table_of(entries: Iterable[ManifestEntry]) -> pa.Table:
+    """Lines of the table."""
+    return pa.Table.from_pylist([_columns(entry) for entry in entries], schema=SCHEMA)
 
 
-def known_clips(store: Store) -> Iterator[tuple[str, ManifestEntry]]:
-    """Keys and entries of the clips in the manifest that a run folder has; none where it can't be read."""
+def schema_of(epoch: int) -> pa.Schema:
+    """With the fresh start of which all lines are."""
+    return SCHEMA.with_metadata({**SCHEMA.metadata, _EPOCH: str(epoch).encode()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundManifest:
+    """What a run folder has under the manifest's name; `table` where that can be read."""
+
+    state: Literal["none", "ours", "damaged", "another's"]
+    table: pq.ParquetFile | None = None
+    epoch: int = -1
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Its lines, up to one that is damaged."""
+        if self.table is None:
+            return
+        try:
+            yield from self.table.iter_batches(BATCH_LINES, columns=columns)
+        except (pa.ArrowException, OSError):
+            return
+
+    def clips(self) -> Iterator[tuple[str, ManifestEntry]]:
+        """Keys and entries of the clips in it."""
+        for batch in self.batches():
+            for line in batch.to_pylist():
+                if line["status"] == "done" and line["key"]:
+                    yield line["key"], _entry(line)
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a file, by path or URL, is the table of some run folder; raises OSError."""
+    if not path.endswith(f"/{MANIFEST_NAME}"):
+        return False
     try:
-        table = pq.ParquetFile(pa.BufferReader(store.read(MANIFEST_NAME)))
-        batches = table.iter_batches(_BATCH) if table.schema_arrow.equals(SCHEMA) else ()
-    except (OSError, pa.ArrowException):
-        return
-    for batch in batches:
-        for line in batch.to_pylist():
-            if line["status"] == "done" and line["key"]:
-                yield line["key"], _entry(line)
+        with storage.open_file(path) as file:
+            return _MARK in (pq.read_schema(file).metadata or {})
+    except pa.ArrowException:
+        return False
+
+
+def find_manifest(store: Store) -> FoundManifest:
+    """Looks; a table of another version is ours and can't be read. Raises OSError for what storage refuses."""
+    try:
+        local = store.local_path(MANIFEST_NAME)
+        source = pa.BufferReader(store.read(MANIFEST_NAME)) if local is None else local.open("rb")
+    except FileNotFoundError:
+        return FoundManifest(state="none")
+    except OSError:
+        if store.local_path(MANIFEST_NAME) is None:
+            raise
+        return FoundManifest(state="another's")  # a folder, or what may not be read
+    try:
+        table = pq.ParquetFile(source, page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        return FoundManifest(state="damaged")
+    about = table.schema_arrow.metadata or {}
+    if _MARK not in about or b"pandas" in about:
+        return FoundManifest(state="another's")
+    if not table.schema_arrow.equals(SCHEMA):
+        return FoundManifest(state="ours")
+    return FoundManifest(state="ours", table=table, epoch=int(about.get(_EPOCH, b"0")))
 
 
 def _entry(line: dict[str, Any]) -> ManifestEntry:
-    kept = ("index", "name", "key", "source", "prompt", "frames", "fps", "height", "width", "chunks")
+    kept = ("index", "name", "key", "run", "source", "prompt", "frames", "fps", "height", "width", "chunks", "edition")
+    stored = ("listing", "record_bytes")
     seconds = {stage: line[f"seconds_{stage}"] for stage in STAGES if line[f"seconds_{stage}"] is not None}
-    return ManifestEntry(**{name: line[name] for name in kept}, outputs=json.loads(line["outputs"]), seconds=seconds)
+    return ManifestEntry(
+        **{name: line[name] for name in kept},
+        outputs=json.loads(line["outputs"]),
+        stored=StoredClip(**{name: line[name] for name in stored}),
+        seconds=seconds,
+    )
 
 
 def _columns(entry: ManifestEntry) -> dict[str, object]:
@@ -179,6 +196,7 @@ def _columns(entry: ManifestEntry) -> dict[str, object]:
     error, seconds, outputs = values.pop("error") or {}, values.pop("seconds"), values.pop("outputs")
     return {
         **values,
+        **(values.pop("stored") or {}),
         "key": entry.key or None,
         "video": outputs.get("video"),
         "record": outputs.get("record"),

@@ -24,7 +24,7 @@ from airshower.pipelines.decoding.errors import MediaError
 from airshower.pipelines.decoding.limits import MediaLimits
 from airshower.pipelines.decoding.source import IMAGE_FPS, Reading
 from airshower.pipelines.doubts import control_doubt, mask_doubt, shape_doubt, stretch_doubt
-from airshower.pipelines.media import RATE_TOLERANCE, Video, shown_file
+from airshower.pipelines.media import RATE_TOLERANCE, Video, read_header, shown_file
 from airshower.pipelines.named_errors import named
 from airshower.pipelines.region_masks import MASK_THRESHOLD, read_region_mask
 from airshower.pipelines.row_reader import RowReader
@@ -106,10 +106,18 @@ def prepare_clip(spec: ClipSpec, limits: MediaLimits | None = None) -> PreparedC
     )
 
 
-def clip_size(spec: ClipSpec) -> Size:
-    """The size that a resolved spec's clip will have, from the first frame of the file that leads; raises as above."""
+def clip_shape(spec: ClipSpec) -> tuple[Size, int]:
+    """Size and length that a resolved spec's clip will have; of the file that leads, one frame is decoded.
+
+    Raises as `prepare_clip` does.
+    """
     first = spec.model_copy(update={"max_frames": 1})
-    return _read_leader(first, RowReader(Reading(keep_damaged=spec.keep_damaged_frames))).size
+    reader = RowReader(Reading(keep_damaged=spec.keep_damaged_frames))
+    leader = _read_leader(first, reader)
+    with named(leader.field, leader.path):
+        as_numbers = holds_depth(leader.path, reader.reading.limits)
+        frames = 1 if as_numbers else read_header(leader.path).frames
+    return leader.size, min(frames, spec.max_frames or frames)
 
 
 def _read_leader(spec: ClipSpec, reader: RowReader) -> _Leader:

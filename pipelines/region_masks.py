@@ -125,8 +125,9 @@ def _labels_doubt(covered_FHW: np.ndarray, foreground_labels: Collection[int] | 
         return "covers everything, as if there were no mask"
     if covered_FHW.any():
         return None
-    wanted = "labels but 0" if foreground_labels is None else f"of the labels {', '.join(map(str, foreground_labels))}"
-    return f"covers nothing: none {wanted} is in it"
+    labels = ", ".join(map(str, foreground_labels or ()))
+    wanted = "no label but 0" if foreground_labels is None else f"none of the labels {labels}"
+    return f"covers nothing: {wanted} is in it"
 
 
 def _check_axes(path: str, shape: tuple[int, ...], source_size: Size) -> None:

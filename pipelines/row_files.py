@@ -33,6 +33,9 @@ _PARQUET_MARK = b"PAR1"
 _COMMENTS = re.compile(r"(\s+|(#|//)[^\n]*|/\*.*?\*/)*", re.DOTALL)
 
 
+_A_RECORD = 'is what a run wrote of a clip, no spec: put what it has as "spec" into a file of its own'
+
+
 class InputError(ValueError):
     """What the user asked for can't be started at all, in one line with the remedy."""
 
@@ -126,7 +129,8 @@ def _json_drafts(file: str, text: str) -> Iterable[Draft]:
         several = ": write several rows as a list, or each in one line" if "Extra data" in str(error) else ""
         raise ValueError(f"{error}{several}") from None
     if not isinstance(value, list):
-        return [_whole(file, fields=value)]
+        is_record = isinstance(value, dict) and "frames_sha256" in value
+        return [_whole(file, error=_A_RECORD) if is_record else _whole(file, fields=value)]
     return [_part(file, "item", number, item) for number, item in enumerate(value, start=1)]
 
 

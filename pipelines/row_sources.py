@@ -1,6 +1,7 @@
 """From sources to drafts: which files hold rows, and the row that a command line makes by itself.
 
-A source is a file, a folder of them (its own level only), a pattern with `*`, or `-` for standard input.
+A source is a file, a folder of them (its own level only, without what a run has written there), a pattern with `*`, or
+`-` for standard input.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 from airshower.cluster import storage
 from airshower.configs.row_formats import OBJECTS, PATH_FIELDS, is_multiview
 from airshower.configs.spec import CONTROLS
+from airshower.pipelines.ledger.shown_names import is_shown_name
+from airshower.pipelines.manifest import is_manifest
 from airshower.pipelines.row_files import EMPTY, ENDINGS, STANDARD_INPUT, Draft, InputError, ending_of, read_drafts
 from airshower.pipelines.row_names import usable_name
 
@@ -74,11 +77,11 @@ def _files_of(source: str) -> list[str]:
     path = storage.absolute(source)
     try:
         if storage.is_folder(path):
-            files = [file for file in storage.list_files(path) if ending_of(file) in ENDINGS]
+            files = list(filter(_may_hold_rows, storage.list_files(path)))
         elif storage.exists(path):
             files = [path]
         elif any(character in path for character in "*?["):
-            files = [file for file in storage.list_matching(path) if ending_of(file) in ENDINGS]
+            files = list(filter(_may_hold_rows, storage.list_matching(path)))
         else:
             raise InputError(f"{source} does not exist: give a spec file, a folder of spec files or a URL of either")
     except OSError as error:
@@ -88,3 +91,8 @@ def _files_of(source: str) -> list[str]:
     if ending_of(files[0]) not in ENDINGS:
         raise InputError(f"{source} is no spec file: its name must end in one of {', '.join(ENDINGS)}")
     return files
+
+
+def _may_hold_rows(file: str) -> bool:
+    """Whether it is one by its ending, and no run wrote it: a folder may be the output of one, too."""
+    return ending_of(file) in ENDINGS and not is_shown_name(file) and not is_manifest(file)

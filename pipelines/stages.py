@@ -24,11 +24,13 @@ from airshower.cluster.service_errors import causes
 from airshower.cluster.tracing import with_stage_span
 from airshower.configs.messages import PreparedClip, PreparedViews, Row, TextEmbedding
 from airshower.configs.row_formats import AnySpec
-from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
+from airshower.pipelines.dispatch.dispatcher import Standing
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.parcels import packed, unpacked
 from airshower.pipelines.dispatch.queue import MOST_DEATHS
 from airshower.pipelines.events import RowWarned, StageFinished
 from airshower.pipelines.loading import load_patiently
+from airshower.pipelines.unchanged_inputs import InputChangedError, require_unchanged_inputs
 
 if TYPE_CHECKING:
     from airshower.pipelines.annotate import AnnotatorLike
@@ -57,10 +59,11 @@ class TextEncoderLike(Protocol):
 def prepare_stage(
     table: pa.Table, *, prepare: Callable[[AnySpec], PreparedClip | PreparedViews], dispatch: Dispatch
 ) -> pa.Table:
-    """Decodes and checks inputs, computes missing controls: adds `prepared`."""
+    """Decodes and checks inputs, computes missing controls: adds `prepared`, of the files that the row's key names."""
 
     def work(row: Row) -> Row:
         prepared = prepare(spec_of(row))
+        require_unchanged_inputs(row)
         if prepared.warnings:
             dispatch.report(RowWarned(index=row.index, name=row.name, message="; ".join(prepared.warnings)))
         return replace(row, prepared=prepared)
@@ -153,7 +156,7 @@ def _is_nobodys_fault(stage: str, error: Exception) -> bool:
     """Whether the row may well be made another time: what can't be written is a matter of the storage, a full disk or
     a bucket that is gone. That a file system has no names as long is a matter of the row.
     """
-    if isinstance(error, PostponedError) or is_transient(error):
+    if isinstance(error, PostponedError | InputChangedError) or is_transient(error):
         return True
     reasons = [cause for cause in causes(error) if isinstance(cause, OSError)]
     return stage == "write" and bool(reasons) and all(cause.errno != errno.ENAMETOOLONG for cause in reasons)

@@ -24,9 +24,12 @@ from ray.train.torch import TorchTrainer
 
 from airshower.actors.trainer import MODEL_FOLDER, TrainerSettings, train_rank
 from airshower.configs.training import AutoencoderExperiment, Experiment, MultiviewExperiment, TransferExperiment
+from airshower.pipelines.claimed_folder import ClaimedFolder, is_claimed
 from airshower.pipelines.train_news import Metrics, listening
-from airshower.pipelines.training_data import encode_clips, render_clips
+from airshower.pipelines.training_data import encode_clips, holds_only_shards, render_clips
 from airshower.pipelines.world.caption import vocabulary
+
+_COMMAND = "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,10 @@ TrainEvent = ClipsPrepared | StepsTrained
 
 
 def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Path:
-    """Trains to the end and returns the model folder; raises RuntimeError when a rank fails again and again."""
+    """Trains to the end and returns the model folder; raises RuntimeError when a rank fails again and again, and
+    InTheWayError for folders of others that have the names of its own.
+    """
+    claim_folder(settings)
     if isinstance(settings.experiment, TransferExperiment) and settings.autoencoder is None:
         first = _autoencoder_run(settings, settings.experiment.autoencoder)
         settings = replace(settings, autoencoder=train(first, on_event) / "autoencoder")
@@ -119,6 +125,20 @@ def train(settings: TrainSettings, on_event: Callable[[TrainEvent], None]) -> Pa
             reason = str(failure).strip().splitlines()[-1]  # above it, the rank's traceback
             raise RuntimeError(f"{settings.output}: training ended on rank {number}: {reason}") from error
     return _collect(result, settings)
+
+
+def claim_folder(settings: TrainSettings) -> None:
+    """Takes what a run makes in its output folder; raises InTheWayError where others have such names.
+
+    Shards are only ever added to others, and an autoencoder may be that of an earlier run.
+    """
+    output, experiment = settings.output.absolute(), settings.experiment
+    names = ["run", "model"]
+    shards = ("latents",) if settings.clips else ("clips", "latents")
+    names += [name for name in shards if not holds_only_shards(output / name)]
+    if isinstance(experiment, TransferExperiment) and settings.autoencoder is None:
+        names += [] if is_claimed(output / "autoencoder", _COMMAND) else ["autoencoder"]
+    ClaimedFolder(output, _COMMAND).claim(names)
 
 
 def _autoencoder_run(settings: TrainSettings, experiment: AutoencoderExperiment) -> TrainSettings:

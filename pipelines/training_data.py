@@ -6,6 +6,7 @@ Assumes that the driver sees the folders that the workers write.
 """
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,15 @@ from airshower.pipelines.world.camera import mirrored_order, seven_camera_rig
 
 CLIPS_PER_SHARD = 8  # a rig's clips, seven times as large, have a shard each
 RAY_STEPS_PER_UNIT = 10_000  # of a resource
+_SHARD_FILE = re.compile(r"clips-\d+(-mirrored)?\.(safetensors|json|json\.part)")
 OnClips = Callable[[int], None]
+
+
+def holds_only_shards(folder: Path) -> bool:
+    """Whether nothing else is in a folder, or there is none."""
+    return not folder.exists() or (
+        folder.is_dir() and all(_SHARD_FILE.fullmatch(path.name) for path in folder.iterdir())
+    )
 
 
 def render_clips(clips: WorldClips, folder: Path, *, device: str, workers: int, on_clips: OnClips) -> None:
@@ -66,7 +75,10 @@ def _write_shards(
         return
     needs = {"num_gpus": _gpu_share(workers), "num_cpus": 0} if device == "cuda" else {"num_cpus": 1}
     written = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
-        writer, fn_constructor_args=arguments, compute=ray.data.ActorPoolStrategy(size=workers), **needs
+        writer,
+        fn_constructor_args=arguments,
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(missing))),
+        **needs,
     )
     for row in written.iter_rows():
         on_clips(int(row["clips"]))

@@ -5,13 +5,17 @@ Ctrl-C came. An error is one line on stderr; `--verbose` adds the traceback. Hea
 commands, so that `--help` answers at once.
 """
 
+import os
+import signal
 import sys
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
 
 import airshower
+from airshower.cluster.leaving import interrupted_once
 from airshower.cluster.session import set_ray_environment
 from airshower.platform.commands.check import check
 from airshower.platform.commands.checkpoint import checkpoint_app
@@ -28,6 +32,7 @@ from airshower.platform.commands.serve import serve
 from airshower.platform.commands.spec import spec_app
 from airshower.platform.commands.submit import submit
 from airshower.platform.commands.train import train
+from airshower.platform.help_text import make_readable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -82,7 +87,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        return app(arguments, prog_name="airshower", standalone_mode=False) or 0
+        command = typer.main.get_command(app)
+        make_readable(command)  # type: ignore[arg-type] # Typer makes its own kind of command
+        _require_working_directory()
+        with _interrupts():
+            return command(arguments, prog_name="airshower", standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough
@@ -94,6 +103,19 @@ def _run(arguments: list[str]) -> int:
         return _report(error)
 
 
+def _interrupts() -> AbstractContextManager[None]:
+    """Ctrl-C counts once where it is heard at all: behind a shell's `&` it isn't."""
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return interrupted_once(signal.SIGINT) if heard else nullcontext()
+
+
+def _require_working_directory() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise OSError(f"the working directory is gone ({error.strerror}): change to another one") from error
+
+
 def _report(error: Exception) -> int:
     """Prints the error as one line and returns the exit code that belongs to it."""
     # Typer hands on usage errors of its parser, whose base class differs between its versions
@@ -101,10 +123,18 @@ def _report(error: Exception) -> int:
         reason = error.format_message().removeprefix("Invalid value: ")
         if not reason:  # a call without arguments, which got the help
             return 2
-        message, code = f"{reason} (airshower --help explains the flags)", 2
+        place = getattr(getattr(error, "ctx", None), "command_path", "airshower")
+        message, code = f"{reason} ({place} --help explains the flags)", 2
     elif isinstance(error, ValueError | OSError | RuntimeError):
         message, code = str(error), 2
+    elif _is_of_ray(error):
+        message, code = f"Ray: {error}: the machine may be overloaded, see Ray's logs; --verbose shows more", 1
     else:
         message, code = f"{type(error).__name__}: {error}: this is a bug, --verbose shows where", 1
     print("airshower:", " ".join(message.split()), file=sys.stderr)
     return code
+
+
+def _is_of_ray(error: Exception) -> bool:
+    """Whether Ray raised it, which is too heavy to import for the question: a busy machine is not our bug."""
+    return any(kind.__module__.partition(".")[0] == "ray" for kind in type(error).__mro__)

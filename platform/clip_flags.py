@@ -26,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., int | None])
 
 _SETTINGS_PANEL = "Clip settings (a flag overrides every row)"
 _MULTIVIEW_PANEL = "Rows of several cameras"
-_FLAGLESS = ("name", "output_dir")
+_FLAGLESS = ("name", "output_dir", "sigma_max")
 _METAVARS: dict[Any, str | None] = {bool: "", int: "INT", float: "NUM", str: "TEXT"}
 
 

@@ -22,6 +22,7 @@ from airshower.pipelines.events import (
     Expected,
     Loaded,
     LoadFailed,
+    Passed,
     Planned,
     PoolsStarted,
     RowDone,
@@ -37,6 +38,8 @@ from airshower.pipelines.events import (
 _REFRESH_PER_S = 4
 _BAR_CELLS = 36
 _TOLD_FAILURES = 20
+_FIRST_S = 3.0  # after which a log says that something is done, before the first rows are known
+_OVERDUE_S = 5.0  # after which an end that was expected says nothing any more
 
 
 class RunProgress:
@@ -46,10 +49,12 @@ class RunProgress:
         self.rows = self.done = self.failed = 0
         self.stages: tuple[str, ...] = ()
         self.finished: Counter[str] = Counter()  # rows by stage
-        self.state = "reading"
+        self.replicas = self.loaded = 0
+        self.state = "reading rows"
         self._clock = clock
         self._started_s = self._pools_started_s = clock()
         self._ends_s: float | None = None
+        self._on = ""  # which replicas, and on what
         self._fractions: dict[int, float] = {}  # of rows that are being generated
         self._seen: set[int] = set()
         self._ended: set[int] = set()
@@ -65,11 +70,15 @@ class RunProgress:
             case Working():
                 self.state = event.words
             case RunStarted():
-                self.rows, self.stages, self.state = event.rows, event.stages, "starting Ray"
+                self.rows, self.stages, self.state = event.rows, event.stages, "starting"
             case PoolsStarted():
-                plural = "s" if event.replicas != 1 else ""
-                self.state = f"{event.replicas} replica{plural} on {event.device}"
+                self.replicas = event.replicas
+                self._on = f"{event.replicas} replica{'s' if event.replicas != 1 else ''} on {event.device}"
+                self.state = f"loading {self._on}"
                 self._pools_started_s = self._clock()
+            case Loaded(what="replica"):
+                self.loaded += 1  # those that take the place of others, too
+                self.state = f"{self.loaded} of {self._on} loaded" if self.loaded < self.replicas else self._on
             case StageFinished():
                 self.finished[event.stage] += 1
                 self._seen.add(event.index)
@@ -78,9 +87,11 @@ class RunProgress:
             case RowProgress():
                 self._seen.add(event.index)
                 self._fractions[event.index] = event.fraction
+            case Planned():
+                self._ends_s = self._clock() + event.end.seconds
             case Expected():
                 self._ends_s = self._clock() + event.seconds
-            case Warned() | RowWarned() | Loaded() | LoadFailed() | Planned():
+            case Warned() | RowWarned() | Loaded() | LoadFailed() | Passed():
                 pass
             case RowDone() | RowFailed():
                 self._ended.add(event.index)
@@ -108,15 +119,19 @@ class RunProgress:
 
     @property
     def eta_s(self) -> float | None:
-        """Time until the last row ends: as expected by the run, or if rows go on as until now; None if nobody knows."""
+        """Time until the last row ends: as expected by the run, or if rows go on as until now; None if nobody knows.
+
+        At least a second, since it isn't over yet.
+        """
         with self._lock:
             if self._ends_s is not None:
-                return max(0.0, self._ends_s - self._clock())
+                left_s = self._ends_s - self._clock()
+                return max(1.0, left_s) if left_s > -_OVERDUE_S else None
             made = self.done + sum(self._fractions.values())
         left = self.rows - self.failed - made
         if made <= 0:
             return None
-        return max(0.0, left) * (self._clock() - self._pools_started_s) / made
+        return max(1.0, left * (self._clock() - self._pools_started_s) / made)
 
     def rate(self, stage: str) -> str:
         """A stage's throughput in words: rows per second, or seconds per row when that is more than one."""
@@ -206,7 +221,8 @@ class PlainDisplay:
             return f"{progress.state}, {clock_words(progress.elapsed_s)}"
         rates = [f"{stage} {rate}" for stage in progress.stages if (rate := progress.rate(stage))]
         eta = [f"about {clock_words(progress.eta_s)} left"] if progress.eta_s is not None else []
-        head = f"{progress.done} of {progress.rows} done, {progress.failed} failed, {progress.in_flight} in flight"
+        under_way = f"{progress.in_flight} in flight" if progress.in_flight else progress.state
+        head = f"{progress.done} of {progress.rows} done, {progress.failed} failed, {under_way}"
         return ", ".join([head, *rates, clock_words(progress.elapsed_s), *eta])
 
     def say(self, line: str) -> None:
@@ -214,8 +230,10 @@ class PlainDisplay:
         print(line, file=self._file, flush=True)
 
     def _tick(self) -> None:
-        while not self._stopped.wait(self._interval_s):
+        silent_s = self._interval_s if self._progress.stages else min(_FIRST_S, self._interval_s)
+        while not self._stopped.wait(silent_s):
             self.say(self.line())
+            silent_s = self._interval_s
 
 
 @contextmanager
@@ -250,10 +268,13 @@ def _told(event: Event, progress: RunProgress) -> str | None:
             return f"{event.rows} clip{'s' if event.rows != 1 else ''} to make{kept}"
         case PoolsStarted():
             return progress.state
+        case Loaded(what="replica") if progress.loaded in (1, progress.replicas):
+            loaded = f"{progress.loaded} of {progress.replicas} replicas" if progress.replicas > 1 else "replica"
+            return f"{loaded} loaded after {clock_words(progress.elapsed_s)}"
         case Working():
             return event.words
         case Planned():
-            return _plan_words(event)
+            return _plan_words(event, progress.elapsed_s)
         case Warned():
             return f"warning: {printable(event.message)}"
         case RowWarned():
@@ -267,8 +288,9 @@ def _told(event: Event, progress: RunProgress) -> str | None:
     return None
 
 
-def _plan_words(plan: Planned) -> str:
-    ends, low, high = (clock_words(seconds) for seconds in (plan.end.seconds, plan.end.low_s, plan.end.high_s))
+def _plan_words(plan: Planned, elapsed_s: float) -> str:
+    end = plan.end
+    ends, low, high = (clock_words(elapsed_s + seconds) for seconds in (end.seconds, end.low_s, end.high_s))
     hours = f", {plan.gpu_hours:,.1f} GPU-hours" if plan.gpu_hours else ""
     return f"planned: {plan.pools}, the end after about {ends} ({low} to {high}){hours}"
 

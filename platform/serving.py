@@ -6,15 +6,13 @@ instance of the cluster that it runs on. Videos that are unfinished go on when i
 
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from types import FrameType
 
 from airshower.cluster.inventory import Inventory
-from airshower.cluster.session import ray_session
+from airshower.cluster.leaving import interrupted_once
+from airshower.cluster.session import ray_session, what_starts
 from airshower.configs.gang_layout import GangLayout
 from airshower.configs.model_source import ModelSource
 from airshower.configs.offload import check_offload
@@ -28,8 +26,6 @@ from airshower.platform.jobs import JobTable
 from airshower.platform.service import GeneratorSettings, ready_replicas, running_generator
 from airshower.platform.video_api import VideoApi
 from airshower.platform.work_folder import work_folder
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +53,15 @@ def serve_until_interrupted(settings: ServiceSettings) -> None:
 
     Raises WorkFolderError, HttpServerError, ClusterError or ServiceError where it can't start.
     """
-    with work_folder(settings.work_dir.resolve()) as folder:
+    # Here, since shells have jobs ignore SIGINT.
+    with interrupted_once(signal.SIGINT, signal.SIGTERM), work_folder(settings.work_dir.resolve()) as folder:
         jobs = JobTable(folder)
         preset = settings.source.preset.with_annotators(settings.source.annotators)
         limit_bytes = settings.upload_limit_bytes
         api = VideoApi(jobs, preset=preset, access=settings.access, upload_limit_bytes=limit_bytes)
-        with http_server(api.app(), settings.host, settings.port) as server, _interruptible(api):
+        with http_server(api.app(), settings.host, settings.port) as server:
             _say(settings)
-            with ray_session(address=settings.address, verbose=settings.verbose) as cluster, _interruptible(api):
+            with ray_session(address=settings.address, verbose=settings.verbose, datasets=False) as cluster:
                 _serve(settings, jobs, api, server, cluster)
 
 
@@ -111,25 +108,7 @@ def _generator_settings(settings: ServiceSettings, cluster: Inventory) -> Genera
 
 
 def _say(settings: ServiceSettings) -> None:
-    name = settings.source.preset.name
-    print(f"{name} starts at http://{settings.host}:{settings.port}", file=sys.stderr, flush=True)
+    if (words := what_starts(settings.address)) is not None:
+        print(f"airshower: {words}, then {settings.source.preset.name}", file=sys.stderr, flush=True)
     for what in lacking():
         print(f"airshower: this kernel can't bar {what} from the process that reads uploads", file=sys.stderr)
-
-
-@contextmanager
-def _interruptible(api: VideoApi) -> Iterator[None]:
-    """Inside, the first SIGINT or SIGTERM raises KeyboardInterrupt; others would leave half of the processes behind.
-
-    Ray sets handlers of its own when it starts, and shells have jobs ignore SIGINT.
-    """
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        api.refuse()
-        raise KeyboardInterrupt
-
-    for number in _SIGNALS:
-        signal.signal(number, interrupt)
-    yield

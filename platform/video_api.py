@@ -64,17 +64,11 @@ class VideoApi:
     async def open(self, runner: JobRunner, ready_replicas: Callable[[], int]) -> None:
         """From now on videos are taken, and those that an earlier service left go on."""
         runner.resume()
-        self._open_runner, self._ready_replicas = runner, ready_replicas
-        if self._phase == "starting":
-            self._phase = "ready"
-
-    def refuse(self) -> None:
-        """From now on nothing is taken any more, since the service will end."""
-        self._phase = "stopping"
+        self._open_runner, self._ready_replicas, self._phase = runner, ready_replicas, "ready"
 
     async def close(self) -> None:
         """Ends uploads and videos, which leave no task; unfinished videos wait on disk for the next start."""
-        self.refuse()
+        self._phase = "stopping"
         for post in self._posts:
             post.cancel()
         await asyncio.gather(*self._posts, return_exceptions=True)

@@ -21,6 +21,7 @@ from airshower.models.text import WordEncoder, tiny_t5_config, word_tokenizer
 from airshower.models.weights import save_transformer
 from tests.cluster.s3_server import ENVIRONMENT, moto_server
 from tests.models.annotators.tiny_networks import save_annotators
+from tests.quick_runs import QuickRuns
 
 set_ray_environment(verbose=False)  # before any test file imports Ray
 torch.set_num_threads(1)  # as in workers; on a busy machine, threads of tiny networks wait for each other
@@ -93,6 +94,15 @@ def cluster(shared_cluster: SharedCluster) -> None:
 def no_cluster(shared_cluster: SharedCluster) -> None:
     """For a test whose own cluster differs: other CPUs, or an environment that workers have to inherit."""
     shared_cluster.stop()
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> QuickRuns:
+    """Runs of rows that are made in this process, of inputs in a folder of the test."""
+    (tmp_path / "inputs").mkdir()
+    runs = QuickRuns(inputs=tmp_path / "inputs")
+    monkeypatch.setattr("airshower.pipelines.generate._make", runs.make)
+    return runs
 
 
 @pytest.fixture

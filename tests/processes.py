@@ -1,6 +1,6 @@
 """The processes that a test looks at or kills. They come and go meanwhile: one that has ended is never an error."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import psutil
@@ -22,10 +22,19 @@ def kill(process: psutil.Process) -> bool:
     return True
 
 
-def kill_below(part_of_command: str) -> bool:
-    """Kills the processes below this one whose command line has a part; False where there was none."""
-    killed = [kill(process) for process, command in commands_below() if part_of_command in command]
-    return any(killed)
+def stop(process: psutil.Process) -> bool:
+    """Sends SIGSTOP; False where it has ended already."""
+    try:
+        process.suspend()
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def kill_below(part_of_command: str, how: Callable[[psutil.Process], bool] = kill) -> bool:
+    """Kills, or else stops, the processes below this one whose command has a part; False where there was none."""
+    hit = [how(process) for process, command in commands_below() if part_of_command in command]
+    return any(hit)
 
 
 def is_running(pid: int) -> bool:

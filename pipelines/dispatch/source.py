@@ -13,7 +13,7 @@ from ray.data import Dataset
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from airshower.pipelines.dispatch.dispatcher import Dispatch
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.parcels import packed
 from airshower.pipelines.dispatch.queue import Over
 

@@ -66,6 +66,14 @@ class Evaluation:
         """Whether every score that has a criterion meets it."""
         return all(score.passed is not False for score in self.scores)
 
+    @property
+    def percent_met(self) -> float:
+        """How many of the scores that have a criterion meet it; raises ValueError where none has one."""
+        judged = [score.passed for score in self.scores if score.passed is not None]
+        if not judged:
+            raise ValueError(f"{self.model['name']}: no score has a criterion that could be met or missed")
+        return 100 * sum(judged) / len(judged)
+
     def as_json(self) -> dict[str, Any]:
         """Plain lists, numbers and strings only."""
         found: dict[str, Any] = {

@@ -19,7 +19,17 @@ from airshower.configs.camera_file import CameraFile
 from airshower.configs.export_records import ExportSettings
 from airshower.configs.records import Commit
 from airshower.pipelines.camera_tracks import ALONE
-from airshower.pipelines.export.offered import CAMERAS, CONTROL, INPUT, MASK, RECORD, VIDEO, VIEW, exported_files
+from airshower.pipelines.export.offered import (
+    CAMERAS,
+    CONTROL,
+    INPUT,
+    MASK,
+    RECORD,
+    VIDEO,
+    VIEW,
+    Offered,
+    exported_files,
+)
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.media import jpeg, write_video
 
@@ -89,12 +99,12 @@ class Clip:
         }
 
 
-def load_clip(ledger: Ledger, key: str, name: str, settings: ExportSettings) -> Clip:
+def load_clip(ledger: Ledger, clip: Offered, settings: ExportSettings, kinds: tuple[str, ...] | None) -> Clip:
     """Reads what is exported of a commit; raises ExportError for files that aren't as committed, or OSError."""
-    commit = ledger.commit_of(key)
+    key, name, commit = clip.key, clip.name, ledger.commit_of(clip.key, clip.edition)
     if commit is None:
         raise ExportError(f"{ledger.store.location}: clip {name} is no longer committed: export to another folder")
-    files = {kind: _read(ledger, commit, path) for kind, path in exported_files(commit, settings).items()}
+    files = {kind: _read(ledger, commit, path) for kind, path in exported_files(commit, settings, kinds).items()}
     record = json.loads(files[RECORD])
     return Clip(
         key=key,
@@ -121,8 +131,9 @@ def _read(ledger: Ledger, commit: Commit, path: str) -> bytes:
     if data is None or hashlib.sha256(data).hexdigest() != commit.files[path].sha256:
         state = "is missing" if data is None else "has other content than was committed"
         raise ExportError(
-            f"{ledger.store.url(where)} {state}: clip {commit.name} can't be exported: bring the file back, or leave "
-            f"the clip out by --select (airshower runs show {ledger.store.location} --verify finds all such files)"
+            f"{ledger.store.url(where)} {state}: clip {commit.name} can't be exported: bring the file back, make "
+            "the clip again by its generate command with --verify, or leave it out by --select (airshower runs show "
+            f"{ledger.store.location} --verify finds all such files)"
         )
     return data
 

@@ -1,18 +1,20 @@
 """What a run has to offer: the clips that are committed and still count, under the names that they have by now.
 
-A clip no longer counts once `--fresh` began again, or when a later run made another one under its name, as it does of
-rows that were changed.
+Which they are is decided in `airshower.pipelines.folder_rows`.
 """
 
-import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from airshower.configs.export_records import ExportSettings
 from airshower.configs.records import Commit
+from airshower.pipelines.folder_rows import DAMAGED, folder_lines
 from airshower.pipelines.ledger.ledger import Ledger
-from airshower.pipelines.manifest import MANIFEST_NAME
+from airshower.pipelines.ledger.reading import Tell
+from airshower.pipelines.own_files import listed
 
 VIDEO, VIEW, CONTROL, MASK, INPUT, CAMERAS, RECORD = "video", "view_", "control_", "mask_", "input", "cameras", "record"
 
@@ -22,33 +24,56 @@ class Offered:
     """A clip that can be exported. Small: a run may have millions."""
 
     key: str
+    edition: int
     name: str
     size_bytes: int  # of what is exported of it
-    rank: tuple[bool, int]  # of several with one name the highest counts
+    kinds: tuple[str, ...]  # of the files that are exported beside its videos and record
+    pictures: tuple[str, ...]  # kinds and endings of its videos, and of those beside
 
 
-def offered(ledger: Ledger, settings: ExportSettings) -> dict[str, Offered]:
-    """The clips that count, by key and sorted by it."""
-    runs = {run.run: (number, run.epoch) for number, run in enumerate(ledger.runs())}
-    epoch, names = ledger.epoch(), _names(ledger)
-    by_name: dict[str, Offered] = {}
-    for commit in ledger.commits(sorted(ledger.committed())):
-        number, made_in = runs.get(commit.run, (-1, 0))
-        if made_in != epoch:
-            continue
-        clip = Offered(
+def offered(ledger: Ledger, settings: ExportSettings, tell: Tell) -> dict[str, Offered]:
+    """The clips that count, by key and sorted by it; what can't be read is told and left out."""
+    committed, names = ledger.committed(), dict(_counting(ledger, tell))
+    clips = {}
+    for commit in ledger.commits({key: committed[key] for key in sorted(names) if key in committed}, tell):
+        files = exported_files(commit, settings)
+        clips[commit.key] = Offered(
             key=commit.key,
-            name=names.get(commit.key, commit.name),
-            size_bytes=sum(commit.files[path].size_bytes for path in set(exported_files(commit, settings).values())),
-            rank=(commit.key in names, number),
+            edition=commit.edition,
+            name=names[commit.key],
+            size_bytes=sum(commit.files[path].size_bytes for path in set(files.values())),
+            kinds=tuple(sorted(kind for kind in files if _is_beside(kind))),
+            pictures=tuple(
+                sorted(f"{kind}{PurePosixPath(path).suffix}" for kind, path in files.items() if _is_picture(kind))
+            ),
         )
-        if clip.name not in by_name or clip.rank > by_name[clip.name].rank:
-            by_name[clip.name] = clip
-    return {clip.key: clip for clip in sorted(by_name.values(), key=lambda clip: clip.key)}
+    return clips
 
 
-def exported_files(commit: Commit, settings: ExportSettings) -> dict[str, str]:
-    """The files of a commit that an export needs, by kind: of each camera where there is a choice, not all in one."""
+def _is_picture(kind: str) -> bool:
+    return kind not in (RECORD, CAMERAS)
+
+
+def _is_beside(kind: str) -> bool:
+    return kind not in (RECORD, VIDEO) and not kind.startswith(VIEW)
+
+
+def _counting(ledger: Ledger, tell: Tell) -> Iterator[tuple[str, str]]:
+    """Keys and names of the clips that a folder has; those that a run has found damaged are told."""
+    damaged: list[str] = []
+    for lines in folder_lines(ledger, tell):
+        made = lines.filter(pc.equal(lines["status"], "done"))
+        yield from zip(made["key"].to_pylist(), made["name"].to_pylist(), strict=True)
+        damaged += lines.filter(pc.equal(lines["error_type"], DAMAGED))["name"].to_pylist()
+    if damaged:
+        tell(f"{ledger.store.location}: left out, since damaged: {listed(damaged)}: run their command again")
+
+
+def exported_files(commit: Commit, settings: ExportSettings, kinds: tuple[str, ...] | None = None) -> dict[str, str]:
+    """The files of a commit that an export needs, by kind: of each camera where there is a choice, not all in one.
+
+    `kinds` limits those beside the videos.
+    """
     outputs = commit.outputs
     views = {kind: path for kind, path in outputs.items() if kind.startswith(VIEW)}
     files = views or {VIDEO: outputs[VIDEO]}
@@ -60,16 +85,6 @@ def exported_files(commit: Commit, settings: ExportSettings) -> dict[str, str]:
             or (kind == INPUT and settings.inputs)
             or (kind == CAMERAS and settings.cameras)
         )
-        if wanted:
+        if wanted and (kinds is None or kind in kinds or not _is_beside(kind)):
             files[kind] = path
     return files
-
-
-def _names(ledger: Ledger) -> dict[str, str]:
-    """The names of rows by key, as the last run called them."""
-    try:
-        manifest = ledger.store.read(MANIFEST_NAME)
-    except FileNotFoundError:
-        return {}
-    table = pq.read_table(io.BytesIO(manifest), columns=["key", "name"])
-    return {row["key"]: row["name"] for row in table.to_pylist() if row["key"] is not None}

@@ -1,12 +1,13 @@
 """WebDataset: tar archives in which the files of a clip share the name before the first dot.
 
     shard-000000.tar
-        NAME-KEY.json            all that is known of the clip, camera parameters included
+        NAME-KEY.json            all that is known of the clip, camera parameters included; objects in it as JSON
         NAME-KEY.txt             its caption
         NAME-KEY.mp4             the video; of several cameras NAME-KEY.<camera>.mp4
         NAME-KEY.edge.mp4, ...   controls, mask_edge.mp4, input.mp4
 
-Archives are POSIX ustar. Owners and times are left out of them, so that the same clips give the same bytes.
+Archives are POSIX ustar. Owners and times are left out of them, so that the same clips give the same bytes. Clips of a
+shard have the same files, and their fields the same types: Hugging Face's `datasets` wants both.
 """
 
 import io
@@ -39,9 +40,21 @@ class WebDatasetWriter:
 
 
 def _members(clip: Clip) -> Iterator[tuple[str, bytes]]:
-    yield "json", json.dumps(clip.described(), ensure_ascii=False, sort_keys=True).encode()
+    yield "json", _json(_flat(clip)).encode()
     yield "txt", clip.caption.encode()
     for camera, view in clip.views.items():
         yield view.ending if camera == ALONE else f"{camera}.{view.ending}", view.data
     for label, media in clip.beside.items():
         yield f"{label}.{media.ending}", media.data
+
+
+def _flat(clip: Clip) -> dict[str, Any]:
+    """What is known of the clip, each field of one type in all clips: objects as JSON, as a table has them."""
+    about = clip.described()
+    texts = {name: _json(value) for name, value in about.items() if isinstance(value, dict)}
+    given = {name: "" if value is None else value for name, value in about.items()}
+    return given | texts | {"fps": float(clip.fps)}
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

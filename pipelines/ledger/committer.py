@@ -19,7 +19,8 @@ from airshower.cluster.store import Store
 from airshower.configs.messages import Row
 from airshower.configs.records import Commit, OutputFile
 from airshower.pipelines.ledger.ledger import DATA, Ledger
-from airshower.pipelines.ledger.missing import made_entry
+from airshower.pipelines.ledger.missing import made_entry, stored_clip
+from airshower.pipelines.ledger.reading import LedgerError
 from airshower.pipelines.ledger.saved_chunks import SavedChunks
 from airshower.pipelines.manifest import ManifestEntry
 from airshower.pipelines.write import write_row
@@ -34,7 +35,10 @@ class Committer:
 
     def made(self, row: Row) -> ManifestEntry | None:
         """The row's entry where the ledger has it, whoever made it."""
-        commit = self.ledger.commit_of(row.key)
+        try:
+            commit = self.ledger.commit_of(row.key, row.edition)
+        except LedgerError:  # damaged: it is made once more
+            return None
         return None if commit is None else made_entry(row, commit)
 
     def saved_chunks(self, row: Row) -> SavedChunks:
@@ -42,7 +46,7 @@ class Committer:
         return SavedChunks(self.ledger.store, row.key)
 
     def write(self, row: Row) -> Row:
-        """Writes the row's files and commits them; adds `outputs`, the paths of those that count, from the run folder.
+        """Writes the row's files and commits them; adds `outputs`, the paths of those that count, and what is stored.
 
         Raises what `write_row` does, and OSError where storage refuses; then nothing of this attempt is left.
         """
@@ -59,7 +63,8 @@ class Committer:
             raise
         if counted.nonce != nonce:
             store.delete_folder(folder)
-        return replace(written, outputs={kind: f"{counted.folder}/{path}" for kind, path in counted.outputs.items()})
+        outputs = {kind: f"{counted.folder}/{path}" for kind, path in counted.outputs.items()}
+        return replace(written, outputs=outputs, edition=counted.edition, stored=stored_clip(counted))
 
 
 @contextmanager
@@ -96,7 +101,10 @@ def _commit(row: Row, run: str, nonce: str, folder: str, files: dict[str, Output
         raise ValueError(f"row {row.name}: is written and was not generated: this is a bug in the graph")
     return Commit(
         key=row.key,
+        edition=row.edition,
         name=row.name,
+        source=row.source,
+        prompt=row.prompt,
         run=run,
         nonce=nonce,
         folder=folder,

@@ -9,7 +9,7 @@ from itertools import islice
 from airshower.cluster.content_identity import ContentIdentities
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
-from airshower.pipelines.ledger.keys import nth_key, row_key
+from airshower.pipelines.ledger.keys import inputs_of, nth_key, row_key
 from airshower.pipelines.spool import Spool
 
 _READERS = 16  # threads; they wait for storage
@@ -35,7 +35,7 @@ def with_keys(rows: Sequence[Row], source: ModelSource, *, salt: str) -> Sequenc
             key = row_key(row, content=contents.of, weights=weights.of(row.spec), salt=salt)
         except (OSError, ValueError) as error:
             return row.failed("read", type(error)(f"{row.source} ({row.name}): {error}"))
-        return replace(row, key=key)
+        return replace(row, key=key, inputs=inputs_of(row.spec, contents.of))
 
     seen: Counter[bytes] = Counter()
     numbered: Spool[Row] = Spool()

@@ -16,6 +16,7 @@ from airshower.configs.messages import Row
 from airshower.configs.row_formats import AnySpec
 
 _NOT_OF_THE_CLIP = ("name", "output_dir", "prompt", "prompt_path")  # the prompt counts as text, wherever it is from
+_SHORT = 16  # digits of a hash that only has to change
 # Fields that came later: left out while not given, so that older rows keep their keys.
 _ADDED: dict[str, object] = {"camera_path": None, "keep_damaged_frames": False, "depth.values": None}
 
@@ -37,6 +38,12 @@ def row_key(row: Row, *, content: Callable[[str], str], weights: str, salt: str 
         "salt": salt,
     }
     return _sha256(json.dumps(what, sort_keys=True, separators=(",", ":")))
+
+
+def inputs_of(spec: AnySpec, content: Callable[[str], str]) -> dict[str, str]:
+    """What each file of a row holds, by its field, as a short hash; a prompt's file doesn't count, its text does."""
+    paths = {name: path for name, path in spec.files().items() if name not in _NOT_OF_THE_CLIP}
+    return {name: _sha256(content(path))[:_SHORT] for name, path in paths.items()}
 
 
 def nth_key(key: str, number: int) -> str:

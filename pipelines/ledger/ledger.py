@@ -1,154 +1,198 @@
 """The ledger of a run folder: which rows are made and which failed, kept where the clips are.
 
-    ledger/ledger.json                    format of what follows
-    ledger/commits/<kk>/<key>.json        one per clip, created once: who comes second has lost
-    ledger/failed/<kk>/<key>.<n>.json     one per failed attempt
-    ledger/epochs/<n>                     one per fresh start
-    ledger/runs/<run>.json                one per run of a command
-    ledger/chunks/<key>/<n>               chunk n of a clip of several that is under way, or was when it was stopped
-    data/NAME-<nonce>/...                 the files of one attempt at a row; only a commit makes them count
+    ledger/ledger.json                           format of what follows
+    ledger/epochs/<n>                            one per fresh start
+    ledger/commits/<n>/<kk>/<key>.<edition>.json one per clip, created once: who comes second has lost
+    ledger/failed/<n>/<kk>/<key>.<attempt>.json  one per attempt that failed by the row's own fault
+    ledger/runs/<n>/<run>/...                    one per run of a command: `airshower.pipelines.ledger.run_records`
+    ledger/chunks/<key>/<i>                      chunk i of a clip of several that is under way, or was when it stopped
+    ledger/superseded                            keys that no longer count: `airshower.pipelines.folder_rows`
+    data/NAME-<nonce>/...                        the files of one attempt at a row; only a commit makes them count
 
-<kk> are the first two digits of the key: 256 folders, which object storage lists side by side. Exactly once follows
-from two things alone: the key is a function of the row, and of all who create one name one wins. No decision reads a
-clock. Chunks lie in no such folders, since there are few: those of a row are removed when it is committed.
+<n> is the fresh start before it, 0 where there was none: what an earlier one made is not looked at again. <kk> are the
+first two digits of the key: 256 folders, which object storage lists side by side. Exactly once follows from two things
+alone: the key is a function of the row, and of all who create one name one wins. No decision reads a clock. A commit
+that is damaged, or whose files are, is never removed: the row's next edition outweighs it. Files of other names are
+passed over.
 """
 
 import json
+import logging
+import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import islice
-from pathlib import PurePosixPath
-from typing import TypeVar
-
-from pydantic import ValidationError
+from typing import Any, NamedTuple
 
 from airshower.cluster.store import Store
-from airshower.configs.records import LEDGER_FORMAT, Commit, Failure, RunRecord
+from airshower.configs.records import LEDGER_FORMAT, Commit, Failure
+from airshower.pipelines.ledger.reading import READERS, LedgerError, Tell, record_of, side_by_side
 
-DATA, CHUNKS = "data", "ledger/chunks"
+LEDGER, DATA, CHUNKS, RUNS = "ledger", "data", "ledger/chunks", "ledger/runs"
 _HEAD = "ledger/ledger.json"
-_COMMITS, _FAILED, _EPOCHS, _RUNS = "ledger/commits", "ledger/failed", "ledger/epochs", "ledger/runs"
+_COMMITS, _FAILED, _EPOCHS = "ledger/commits", "ledger/failed", "ledger/epochs"
 _PREFIXES = tuple(f"{number:02x}" for number in range(256))
-_READERS = 32  # threads; they wait for storage
-_BATCH = 1_000  # records that are asked for at a time
+_NUMBERED = re.compile(r"[0-9a-f]{2}/([0-9a-f]+)\.(\d+)\.json")
+_EPOCH_OF = re.compile(rf"(?:{_EPOCHS}|{RUNS})/(\d+)(?:/.*)?")
 _FEW = 5_000  # listed one after the other
 
-R = TypeVar("R", Commit, Failure, RunRecord)
+_log = logging.getLogger(__name__)
 
 
-class LedgerError(ValueError):
-    """A ledger can't be used; the message names it and the remedy."""
+class CommitFile(NamedTuple):
+    """Where a commit is, and how long its record."""
+
+    edition: int
+    size_bytes: int
 
 
 class Ledger:
-    """Reads and writes the records of one run folder. Cheap; travels in pickles."""
+    """Reads and writes the records of a run folder since its last fresh start, or an earlier one. Small to pickle."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, epoch: int | None = None) -> None:
         self.store = store
-
-    def require(self) -> None:
-        """Makes the ledger where there is none; raises LedgerError for one of another version."""
-        head = json.dumps({"format": LEDGER_FORMAT}).encode()
-        if self.store.create(_HEAD, head):
-            return
-        try:
-            found = json.loads(self.store.read(_HEAD))["format"]
-        except (ValueError, KeyError, TypeError):
-            found = "unknown"
-        if found != LEDGER_FORMAT:
-            raise LedgerError(
-                f"{self.store.location}: its ledger has format {found}, this version of Airshower writes format "
-                f"{LEDGER_FORMAT}: use the version that wrote it, or another --output"
-            )
+        self._epoch = epoch
 
     @property
     def exists(self) -> bool:
-        """Whether there is a ledger."""
+        """Whether there is a ledger, be it without its head."""
         try:
             self.store.read(_HEAD)
         except FileNotFoundError:
+            return any(map(_is_ours, self.store.names(LEDGER)))
+        except OSError:  # a folder of this name, or a file on the way to it
             return False
         return True
 
+    def require(self, tell: Tell = _log.warning) -> None:
+        """Makes the ledger where there is none, and its head where that is damaged, which it tells.
+
+        Raises LedgerError for one of another version.
+        """
+        head = json.dumps({"format": LEDGER_FORMAT}).encode()
+        if self.store.create(_HEAD, head):
+            return
+        found = _format_of(self.store.read(_HEAD))
+        if found is None and any(map(_is_ours, self.store.names(LEDGER))):
+            self.store.write(_HEAD, head)
+            tell(f"{self.store.url(_HEAD)} was damaged: it is written again")
+        elif found != LEDGER_FORMAT:
+            raise LedgerError(
+                f"{self.store.location}: its ledger has format {found or 'unknown'}, this version of Airshower writes "
+                f"format {LEDGER_FORMAT}: use the version that wrote it, or another --output"
+            )
+
+    @property
+    def epoch(self) -> int:
+        """How many fresh starts there were when it was first asked; a run knows of them by its records, too."""
+        if self._epoch is None:
+            folders = ((_EPOCHS, name) for name in self.store.names(_EPOCHS))
+            runs = ((RUNS, name) for name in self.store.names(RUNS))
+            found = [_EPOCH_OF.fullmatch(f"{folder}/{name}") for some in (folders, runs) for folder, name in some]
+            self._epoch = max((int(match[1]) for match in found if match), default=0)
+        return self._epoch
+
+    def begin_epoch(self) -> int:
+        """A fresh start, for this object and those that are made later: keys of its salt have no commits yet."""
+        number = self.epoch + 1
+        while not self.store.create(f"{_EPOCHS}/{number}", uuid.uuid4().bytes):
+            number += 1
+        self._epoch = number
+        return number
+
     def commit(self, commit: Commit) -> Commit:
         """Makes a row's files count, unless others do already; returns the commit that counts."""
-        path = _commit_path(commit.key)
-        if self.store.create(path, commit.model_dump_json().encode()):
-            return commit
-        return _record(Commit, self.store.read(path), path)
+        while not self.store.create(self._commit_path(commit.key, commit.edition), commit.model_dump_json().encode()):
+            try:
+                found = self.commit_of(commit.key, commit.edition)
+            except LedgerError:  # damaged since this row was begun
+                found = None
+            if found is not None:
+                return found
+            commit = commit.model_copy(update={"edition": commit.edition + 1})
+        return commit
 
-    def commit_of(self, key: str) -> Commit | None:
-        """The commit of a key, if it has one."""
-        path = _commit_path(key)
+    def commit_of(self, key: str, edition: int = 0) -> Commit | None:
+        """One commit of a key, if there is one; raises LedgerError where it is damaged."""
+        path = self._commit_path(key, edition)
         try:
-            return _record(Commit, self.store.read(path), path)
+            data = self.store.read(path)
         except FileNotFoundError:
             return None
+        return record_of(Commit, data, self.store.url(path), key=key, edition=edition)
 
-    def committed(self) -> set[str]:
-        """The keys of all rows that are made: one listing, no record is read."""
-        return {PurePosixPath(name).stem for name in self._names(_COMMITS)}
+    def committed(self) -> dict[str, CommitFile]:
+        """The rows that are made, by key, with the last commit of each: one listing, no record is read."""
+        found: dict[str, CommitFile] = {}
+        for key, edition, size_bytes in self._numbered(_COMMITS):
+            if key not in found or edition > found[key].edition:
+                found[key] = _commit_file(edition, size_bytes)
+        return found
 
-    def commits(self, keys: Iterable[str]) -> Iterator[Commit]:
-        """The commits of keys that have one, in their order."""
-        rest = iter(keys)
-        with ThreadPoolExecutor(_READERS) as pool:
-            while batch := list(islice(rest, _BATCH)):
-                yield from (commit for commit in pool.map(self.commit_of, batch) if commit is not None)
+    def commits(self, committed: Mapping[str, CommitFile], tell: Tell = _log.warning) -> Iterator[Commit]:
+        """The commits of `committed()`, or of some of it, in its order; what can't be read is told and left out."""
+
+        def read(item: tuple[str, CommitFile]) -> Commit | LedgerError | None:
+            try:
+                return self.commit_of(item[0], item[1].edition)
+            except LedgerError as error:
+                return error
+
+        for found in side_by_side(read, committed.items()):
+            if isinstance(found, LedgerError):
+                tell(str(found))
+            elif found is not None:
+                yield found
 
     def fail(self, failure: Failure) -> None:
         """Records a failed attempt, under the next free number."""
-        while not self.store.create(_failure_path(failure), failure.model_dump_json().encode()):
+        while not self.store.create(self._failure_path(failure.key, failure.attempt), _line(failure)):
             failure = failure.model_copy(update={"attempt": failure.attempt + 1})
 
     def failed(self) -> dict[str, int]:
         """Failed attempts by key, those of rows that were made later included: one listing."""
         attempts: dict[str, int] = {}
-        for name in self._names(_FAILED):
-            key, _, number = PurePosixPath(name).stem.partition(".")
-            attempts[key] = max(attempts.get(key, 0), int(number))
+        for key, number, _ in self._numbered(_FAILED):
+            attempts[key] = max(attempts.get(key, 0), number)
         return attempts
 
-    def failures(self, attempts: dict[str, int]) -> Iterator[Failure]:
-        """The last failure of each key of `failed()`."""
+    def failures(self, attempts: Mapping[str, int], tell: Tell = _log.warning) -> Iterator[Failure]:
+        """The last failure of each key of `failed()`; what can't be read is told and left out."""
 
-        def read(item: tuple[str, int]) -> Failure:
-            path = f"{_FAILED}/{item[0][:2]}/{item[0]}.{item[1]}.json"
-            return _record(Failure, self.store.read(path), path)
+        def read(item: tuple[str, int]) -> Failure | LedgerError:
+            path = self._failure_path(*item)
+            try:
+                return record_of(Failure, self.store.read(path), self.store.url(path), key=item[0])
+            except (LedgerError, FileNotFoundError) as error:
+                return LedgerError(str(error))
 
-        with ThreadPoolExecutor(_READERS) as pool:
-            yield from pool.map(read, attempts.items())
+        for found in side_by_side(read, attempts.items()):
+            if isinstance(found, Failure):
+                yield found
+            else:
+                tell(str(found))
 
-    def epoch(self) -> int:
-        """How many fresh starts there were."""
-        return max((int(name) for name in self.store.names(_EPOCHS)), default=0)
-
-    def begin_epoch(self) -> int:
-        """A fresh start: keys of its salt have no commits yet."""
-        number = self.epoch() + 1
-        while not self.store.create(f"{_EPOCHS}/{number}", uuid.uuid4().bytes):
-            number += 1
-        return number
-
-    def begin_run(self, run: RunRecord) -> None:
-        """Records that a run begins."""
-        self.store.write(f"{_RUNS}/{run.run}.json", run.model_dump_json().encode())
-
-    def runs(self) -> list[RunRecord]:
-        """All runs, oldest first."""
-        paths = sorted(f"{_RUNS}/{name}" for name in self.store.names(_RUNS))
-        return [_record(RunRecord, self.store.read(path), path) for path in paths]
-
-    def _names(self, folder: str) -> Iterator[str]:
-        """The files below; where there are many, folders are listed side by side, since storage lists each in order."""
-        few = list(islice(self.store.names(folder), _FEW + 1))
+    def _numbered(self, folder: str) -> Iterator[tuple[str, int, int]]:
+        """(key, number, size in bytes) of all records below; many folders are listed side by side, since storage lists
+        each in order.
+        """
+        place = f"{folder}/{self.epoch}"
+        few = list(islice(self.store.sizes(place), _FEW + 1))
         if len(few) <= _FEW:
-            yield from few
+            yield from _parsed(few)
             return
-        with ThreadPoolExecutor(_READERS) as pool:
-            for names in pool.map(lambda prefix: list(self.store.names(f"{folder}/{prefix}")), _PREFIXES):
-                yield from names
+        with ThreadPoolExecutor(READERS) as pool:
+            listings = pool.map(lambda prefix: list(self.store.sizes(f"{place}/{prefix}")), _PREFIXES)
+            for prefix, found in zip(_PREFIXES, listings, strict=True):
+                yield from _parsed((f"{prefix}/{name}", size_bytes) for name, size_bytes in found)
+
+    def _commit_path(self, key: str, edition: int) -> str:
+        return f"{_COMMITS}/{self.epoch}/{key[:2]}/{key}.{edition}.json"
+
+    def _failure_path(self, key: str, attempt: int) -> str:
+        return f"{_FAILED}/{self.epoch}/{key[:2]}/{key}.{attempt}.json"
 
 
 def chunks_folder(key: str) -> str:
@@ -161,17 +205,30 @@ def salt(epoch: int) -> str:
     return "" if epoch == 0 else f"epoch {epoch}"
 
 
-def _commit_path(key: str) -> str:
-    return f"{_COMMITS}/{key[:2]}/{key}.json"
+def _line(failure: Failure) -> bytes:
+    return failure.model_dump_json().encode()
 
 
-def _failure_path(failure: Failure) -> str:
-    return f"{_FAILED}/{failure.key[:2]}/{failure.key}.{failure.attempt}.json"
-
-
-def _record(kind: type[R], data: bytes, path: str) -> R:
+def _format_of(head: bytes) -> Any:  # noqa: ANN401 - whatever the file says
     try:
-        return kind.model_validate_json(data)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise LedgerError(f"{path}: is no {kind.__name__.lower()} of this ledger ({reason}): move it away") from None
+        return json.loads(head)["format"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file below ledger/ can only be of a ledger."""
+    place = f"{LEDGER}/{name}"
+    return place.startswith((f"{_COMMITS}/", f"{_FAILED}/", f"{RUNS}/")) and place.endswith(".json")
+
+
+@cache
+def _commit_file(edition: int, size_bytes: int) -> CommitFile:
+    """One object for all that are equal: there are few sizes, and many commits."""
+    return CommitFile(edition, size_bytes)
+
+
+def _parsed(entries: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int, int]]:
+    for name, size_bytes in entries:
+        if match := _NUMBERED.fullmatch(name):
+            yield match[1], int(match[2]), size_bytes

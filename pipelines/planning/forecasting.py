@@ -19,10 +19,10 @@ class Forecasting:
 
     def __call__(self, event: Event) -> None:
         self._tell(event)
-        now_s = time.monotonic()
         if isinstance(event, PoolsStarted):
-            self._begun_s = now_s
+            self._begun_s = time.monotonic()
         self._forecast.tell(event)
+        now_s = time.monotonic()
         if self._begun_s is not None and now_s - self._told_s >= _INTERVAL_S:
             self._told_s = now_s
             elapsed_s = now_s - self._begun_s

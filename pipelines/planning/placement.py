@@ -29,6 +29,7 @@ class PlanSettings:
     replicas: int | None = None  # at most
     gang: int | None = None  # GPUs of a replica; None: the fewest that do, up to `max_gang`
     max_gang: int = 1
+    slowness: float = 1.0  # how many times longer than on a free machine the start takes
 
 
 @dataclass(frozen=True, kw_only=True)

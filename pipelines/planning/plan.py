@@ -7,7 +7,7 @@ after the other.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airshower.cluster.inventory import Inventory
 from airshower.configs.gpus import GPUS, Gpu
@@ -22,11 +22,11 @@ from airshower.pipelines.planning.placement import (
 )
 from airshower.pipelines.planning.service_times import ServiceTimes
 from airshower.pipelines.planning.simulate import simulate
+from airshower.pipelines.planning.starting import loading_s
 from airshower.pipelines.planning.workload import Pool, Workload, shortest_s
 
 ANY_GPU = ""  # whose price is for all types without one
 _PLAYED_ROWS = 20_000  # up to so many, the end is played out row by row
-_GPU_START_S, _CPU_START_S = 60.0, 15.0  # until replicas are loaded: estimates
 _SHORTER = 1.25  # rows whose times differ by less are as good as equal, and their shapes decide
 WRITERS = 2  # threads beside each replica that write while it generates
 _80_PERCENT = 1.28  # standard deviations to either side
@@ -35,7 +35,7 @@ _PLANNING_SPREAD = 0.03  # of what no estimate knows of
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """Seconds from the start to the end of a run: expected, and what it lies between 8 times of 10."""
+    """Seconds from the start of the models to the end of a run: expected, and what it lies between 8 times of 10."""
 
     seconds: float
     low_s: float
@@ -88,9 +88,11 @@ def plan(
     """
     if not rows:
         raise PlanError("no row to plan: all are made, or none can be read")
-    placed = place(rows, inventory, times, settings or PlanSettings())
+    settings = settings or PlanSettings()
+    placed = place(rows, inventory, times, settings)
     ordered = {kind: rows[kind] for kind in in_order(placed.kinds, placed.pools, times)}
-    load = workload_of(ordered, placed, times)
+    start_s = loading_s(placed, inventory.cpus, settings.slowness)
+    load = replace(workload_of(ordered, placed, times), start_s=start_s)
     finish = _finish(load, ordered, placed, times)
     gpus = _gpus(placed)
     return Plan(
@@ -139,7 +141,6 @@ def workload_of(rows: Mapping[RowKind, int], placed: Placement, times: ServiceTi
         chunks=tuple(kind.chunks for kind in rows),
         prepare_tasks=prepare_tasks,
         write_tasks=write_tasks,
-        start_s=_CPU_START_S if placed.pools[0].gpu is None else _GPU_START_S,
     )
 
 

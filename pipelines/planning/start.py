@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from airshower.cluster.inventory import Inventory
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
-from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.ledger import CommitFile, Ledger
 from airshower.pipelines.planning.kinds import kinds_of
 from airshower.pipelines.planning.measured import learn_from
 from airshower.pipelines.planning.placement import PlanSettings
@@ -33,11 +33,13 @@ def plan_start(
     ledger: Ledger,
     inventory: Inventory,
     base: Pools,
+    slowness: float = 1.0,
 ) -> StartedPlan | None:
     """The plan for the rows that are missing; None where nothing is known of any of them.
 
     `made` are rows of earlier runs, whose times are learned from. `base` is how rows would be made without a plan: its
-    device, and no more replicas. Raises PlanError where nothing can be made.
+    device, and no more replicas. `slowness` is that of a busy machine's start (`starting.slowness_of`). Raises
+    PlanError where nothing can be made.
     """
     from airshower.actors.model_costs import ModelCosts  # loads torch
 
@@ -51,12 +53,14 @@ def plan_start(
     times = ServiceTimes(costs)
     of_learned = kinds_of(learned, source.preset).of_row
     by_key = {row.key: of_learned[row.index] for row in learned if of_learned.get(row.index) in known_kinds}
-    learn_from(ledger.commits(by_key), by_key, inventory, times)
+    first = dict.fromkeys(by_key, CommitFile(edition=0, size_bytes=0))  # the times of one that is damaged are as good
+    learn_from(ledger.commits(first), by_key, inventory, times)
     on_gpus, asked = base.device == "cuda", base.gang.ranks > 1
     settings = PlanSettings(
         device=base.device,
         replicas=base.replicas,
         gang=base.gang.ranks if asked and on_gpus else None,
         max_gang=1 if base.annotators else _MOST_GANG,
+        slowness=slowness,
     )
     return StartedPlan(run=plan_run(missing, kinds, inventory, times, settings=settings), times=times)

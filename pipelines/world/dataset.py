@@ -3,12 +3,16 @@
 Layout with one view: DIR/NAME/{rgb,depth,seg,edge,normal,base_colour,roughness,metallic,hdmap}.mp4, environment.npz,
 cameras.json, and DIR/NAME.json in the public Transfer2.5 fields. With several views the videos move to DIR/NAME/VIEW/,
 each with a cameras.json of its own, every view gets its own DIR/NAME_VIEW.json, and DIR/multiview/NAME.json asks for
-all of them together. Depth is also kept in metres (depth.npz). Existing files are overwritten.
+all of them together. Depth is also kept in metres (depth.npz).
+
+A scene's folder comes as a whole, with scene.json, which says how it was made. One that is there already, made alike,
+is kept as it is; anything else that has a name of ours is somebody's, and then nothing is made.
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import airshower
 from airshower.configs.cameras import RIG
 from airshower.models.edge_map import edge_map
 from airshower.pipelines.media import write_video
+from airshower.pipelines.own_files import InTheWayError, listed
+from airshower.pipelines.whole_folder import content_of, json_of, whole_folder
 from airshower.pipelines.world.camera import Camera, front_camera, seven_camera_rig
 from airshower.pipelines.world.caption import caption
 from airshower.pipelines.world.controls import depth_control, normal_image, segmentation_control
@@ -29,6 +36,7 @@ from airshower.pipelines.world.render import Render, render
 from airshower.pipelines.world.scene import Scene, sample_scene
 
 PICTURE_CRF, LABEL_CRF = 14, 6
+_ABOUT = "scene.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,39 +148,83 @@ def write_dataset(
 ) -> Iterator[str]:
     """Write `clips` scenes with seeds from `seed` on and yield each clip's name once all its files are there.
 
-    Raises ValueError for unknown views, weathers, times and odd sizes, OSError where the directory can't be written.
+    Raises ValueError for unknown views, weathers, times and odd sizes, InTheWayError for files that no call like this
+    has written, OSError where the directory can't be written.
     """
     shape = ClipShape(frames=frames, fps=fps, height=height, width=width, supersample=supersample)
     cameras, root = _cameras(views), Path(directory)
-    for number in range(clips):
-        scene = sample_scene(seed + number, weather=weather, time_of_day=time_of_day)
-        name = f"street_{seed + number:05d}"
-        _write_clip(root, name, scene, cameras, shape, device)
-        yield name
+    seeds = range(seed, seed + clips)
+
+    def clip(number: int) -> _Clip:
+        scene = sample_scene(number, weather=weather, time_of_day=time_of_day)
+        return _Clip(name=f"street_{number:05d}", scene=scene, cameras=cameras, shape=shape)
+
+    _refuse_taken(root, map(clip, seeds))
+    for made in map(clip, seeds):
+        made.write(root, device)
+        yield made.name
 
 
-def _write_clip(
-    root: Path, name: str, scene: Scene, cameras: dict[str, Camera], shape: ClipShape, device: str | torch.device
-) -> None:
-    alone = len(cameras) == 1
-    (root / name).mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(root / name / "environment.npz", radiance=environment_light(scene).numpy())
-    about = {"seed": scene.seed, "weather": scene.weather, "time_of_day": scene.time_of_day, "fps": shape.fps}
-    parameters = {view: camera_parameters(scene, camera, shape) for view, camera in cameras.items()}
-    (root / name / "cameras.json").write_text(json.dumps({**about, "cameras": parameters}))
-    for view, camera in cameras.items():
-        folder = name if alone else f"{name}/{view}"
-        _write_view(root / folder, scene, camera, shape, device)
-        if not alone:
-            (root / folder / "cameras.json").write_text(json.dumps({**about, "cameras": {view: parameters[view]}}))
-        row_name = name if alone else f"{name}_{view}"
-        _write_json(root / f"{row_name}.json", row_spec(row_name, caption(scene), folder))
-    together = [view for view in cameras if view in RIG]
-    if len(together) > 1:
-        row = multiview_row_spec(name, caption(scene), together, shape.fps)
-        _write_json(root / "multiview" / f"{name}.json", row)
+@dataclass(frozen=True, kw_only=True)
+class _Clip:
+    """A scene with its cameras, as files."""
+
+    name: str
+    scene: Scene
+    cameras: dict[str, Camera]
+    shape: ClipShape
+
+    def about(self) -> dict[str, Any]:
+        """What scene.json says: the same for all that is made alike."""
+        look = {"seed": self.scene.seed, "weather": self.scene.weather, "time_of_day": self.scene.time_of_day}
+        return {**look, **asdict(self.shape), "views": list(self.cameras), "airshower": airshower.__version__}
+
+    def rows(self) -> dict[str, str]:
+        """The rows that ask for it, as text by path."""
+        alone, prompt = len(self.cameras) == 1, caption(self.scene)
+        rows: dict[str, dict[str, object]] = {}
+        for view in self.cameras:
+            row_name, folder = (self.name, self.name) if alone else (f"{self.name}_{view}", f"{self.name}/{view}")
+            rows[f"{row_name}.json"] = row_spec(row_name, prompt, folder)
+        together = [view for view in self.cameras if view in RIG]
+        if len(together) > 1:
+            rows[f"multiview/{self.name}.json"] = multiview_row_spec(self.name, prompt, together, self.shape.fps)
+        return {path: json.dumps(row, indent=2) + "\n" for path, row in rows.items()}
+
+    def taken(self, root: Path) -> list[str]:
+        """The names that something else has."""
+        taken = [path for path, text in self.rows().items() if content_of(root / path) not in (None, text)]
+        if os.path.lexists(root / self.name) and json_of(root / self.name / _ABOUT) != self.about():
+            taken.append(f"{self.name}/")
+        return taken
+
+    def write(self, root: Path, device: str | torch.device) -> None:
+        """Writes what isn't there."""
+        if not (root / self.name).exists():
+            with whole_folder(root / self.name) as folder:
+                self._write_files(folder, device)
+        for path, text in self.rows().items():
+            (root / path).parent.mkdir(exist_ok=True)
+            if content_of(root / path) is None:
+                with (root / path).open("x") as file:
+                    file.write(text)
+
+    def _write_files(self, folder: Path, device: str | torch.device) -> None:
+        scene, shape = self.scene, self.shape
+        np.savez_compressed(folder / "environment.npz", radiance=environment_light(scene).numpy())
+        about = {"seed": scene.seed, "weather": scene.weather, "time_of_day": scene.time_of_day, "fps": shape.fps}
+        parameters = {view: camera_parameters(scene, camera, shape) for view, camera in self.cameras.items()}
+        (folder / "cameras.json").write_text(json.dumps({**about, "cameras": parameters}))
+        for view, camera in self.cameras.items():
+            place = folder if len(self.cameras) == 1 else folder / view
+            _write_view(place, scene, camera, shape, device)
+            if place != folder:
+                (place / "cameras.json").write_text(json.dumps({**about, "cameras": {view: parameters[view]}}))
+        (folder / _ABOUT).write_text(json.dumps(self.about(), indent=2) + "\n")
 
 
-def _write_json(path: Path, value: dict[str, object]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n")
+def _refuse_taken(root: Path, clips: Iterator[_Clip]) -> None:
+    if taken := [name for clip in clips for name in clip.taken(root)]:
+        raise InTheWayError(
+            f"{root}: holds {listed(taken)}, not as this call writes it: nothing is made: give another DIR"
+        )

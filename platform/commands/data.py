@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.progress import track
 
 from airshower.platform.progress import clock_words
+from airshower.platform.ticker import ticking
 
 data_app = typer.Typer(help="Sample data.", no_args_is_help=True)
-
-_LINE_INTERVAL_S = 10.0
 
 
 @data_app.callback()
@@ -90,8 +89,13 @@ def _show(names: Iterator[str], clips: int) -> None:
         for _ in track(names, "scenes", total=clips, console=console, transient=True):
             pass
         return
-    told_s = time.monotonic()
-    for done, name in enumerate(names, start=1):
-        if time.monotonic() - told_s >= _LINE_INTERVAL_S:
-            told_s = time.monotonic()
-            print(f"{done} of {clips} scenes, the last is {name}", file=sys.stderr, flush=True)
+    done, begun_s = 0, time.monotonic()
+
+    def line() -> str:
+        elapsed_s = time.monotonic() - begun_s
+        left = f", about {clock_words(elapsed_s * (clips - done) / done)} left" if done else ""
+        return f"{done} of {clips} scenes, {clock_words(elapsed_s)}{left}"
+
+    with ticking(line, sys.stderr):
+        for _ in names:
+            done += 1

@@ -1,7 +1,7 @@
 """`airshower evaluate`: how well a model follows controls and prompts on held-out scenes, as a table and a report.
 
-Progress goes to stderr, the table to stdout. A criterion that is not met is a finding, not an error: the exit code says
-only whether the evaluation could be made. The work itself is `airshower.pipelines.evaluate`.
+Progress goes to stderr, the table to stdout. A criterion that is not met is a finding, not an error, unless
+--fail-under says how many have to be met. The work itself is `airshower.pipelines.evaluate`.
 """
 
 import sys
@@ -51,6 +51,12 @@ def evaluate(
     replicas: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Loaded models; default: one per GPU, or per CPU")
     ] = None,
+    fail_under: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=100, metavar="PERCENT", help="Exit with 1 if fewer of the criteria are met; default: never"
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks")] = False,
 ) -> None:
     """Measure how well a model follows its controls and prompts on scenes that it was not trained on.
@@ -87,6 +93,16 @@ def evaluate(
     if evaluation.looks is not None:
         console.print(confusion_table(evaluation.looks[0]))
     print(f"done in {clock_words(evaluation.seconds)}; report    {output}/evaluation.md\ngallery   {gallery}")
+    if fail_under is not None:
+        check_met(evaluation, fail_under)
+
+
+def check_met(evaluation: "Evaluation", least_percent: float) -> None:
+    """Ends the command with 1 where fewer criteria are met than asked for; says how many."""
+    met = evaluation.percent_met
+    if met < least_percent:
+        print(f"airshower: {met:.1f} % of the criteria are met, below {least_percent:g} %", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def score_table(evaluation: "Evaluation") -> Table:

@@ -52,9 +52,10 @@ def export(
         embed=embed is not False,
     )
     ledger = required_ledger(run)
-    done = export_run(ledger, open_store(destination), settings, select=select, on_clips=_now_and_then())
-    there = f", {done.kept} were there" if done.kept else ""
-    print(f"{destination}: {_counted(done.added, 'clip')} added{there}; {_counted(done.shards, 'shard')} in all")
+    there = open_store(destination)
+    done = export_run(ledger, there, settings, select=select, on_clips=_now_and_then(), tell=_say)
+    kept = f", {done.kept} were there" if done.kept else ""
+    print(f"{destination}: {_counted(done.added, 'clip')} added{kept}; {_counted(done.shards, 'shard')} in all")
 
 
 def _now_and_then() -> Callable[[int, int], None]:
@@ -68,6 +69,10 @@ def _now_and_then() -> Callable[[int, int], None]:
             print(f"{clips} of {of_clips} clips", file=sys.stderr, flush=True)
 
     return tell
+
+
+def _say(line: str) -> None:
+    print(f"airshower: {line}", file=sys.stderr, flush=True)
 
 
 def _counted(number: int, what: str) -> str:

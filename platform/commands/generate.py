@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _PANEL = "Run"
 _SHOWN_FAILURES = 10
-_MOST_REPORTED = 20_000  # rows of a run that is reported on without being asked
+_MOST_REPORTED = 20_000  # rows of a folder that is reported on without being asked
 _ASKED_TO_END = 75  # "try again later", as sysexits.h has it: the same command goes on
 
 
@@ -72,10 +72,10 @@ def generate(
         str | None,
         typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False, rich_help_panel=_PANEL),
     ] = None,
-    load_ema: Annotated[
+    ema: Annotated[
         bool,
         typer.Option(
-            "--load-ema",
+            "--ema",
             help=LOAD_EMA_HELP,
             rich_help_panel=_PANEL,
         ),
@@ -141,7 +141,7 @@ def generate(
         str | None,
         typer.Option(
             metavar="ADDR",
-            help="Ray cluster to use, such as auto or ray://host:10001; default: RAY_ADDRESS, or one on this machine",
+            help="Ray cluster to use, such as auto or HOST:6379; default: RAY_ADDRESS, or one on this machine",
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -153,6 +153,23 @@ def generate(
         bool,
         typer.Option("--fresh", help="All rows again; earlier clips stay, but no longer count", rich_help_panel=_PANEL),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read the clips that are made, and make those again whose files were changed; default: by their sizes",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
+    hang_timeout: Annotated[
+        float,
+        typer.Option(
+            min=1.0,
+            metavar="S",
+            help="Seconds after which a process of the run that says nothing, and does nothing, is ended",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 180.0,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks", rich_help_panel=_PANEL)
     ] = False,
@@ -161,33 +178,37 @@ def generate(
     """Generate a clip for every row that the run folder doesn't have yet.
 
     The run folder gets NAME.mp4 (NAME.jpg for a clip of one frame), its input and controls and NAME.json per row, and
-    manifest.parquet and index.html (the gallery) per run. Exits with 0 only if every row became a clip, with 1 if rows
-    failed, with 2 if the call was wrong, with 75 if SIGTERM asked it to end: rows under way are finished then, long
-    ones to the end of a chunk, and the same command goes on there.
+    manifest.parquet and index.html (the gallery) of all rows in it. Files that no run wrote are never replaced: where
+    one has such a name, nothing is made. Exits with 0 only if every row became a clip, with 1 if rows failed, with 2 if
+    the call was wrong, with 75 if SIGTERM asked it to end: rows under way are finished then, long ones to the end of a
+    chunk, and the same command goes on there.
     """
     overrides = overrides_from(clip)
     named = None if model is None else preset(model)
     offloaded = parse_offload(offload or ())
 
+    from airshower.cluster.lost_nodes import OwnNodeLostError
     from airshower.pipelines.follow import RunError
     from airshower.pipelines.generate import GenerateSettings
     from airshower.pipelines.generate import generate as run
     from airshower.pipelines.rows import model_of, output_folder, read_rows
 
-    require_annotators(annotators)
-    rows = read_rows(specs or (), overrides=overrides, preset=named, annotators=annotators, limit=limit)
-    chosen = named or model_of(rows)
-    folder = output_folder(rows, output)
-    source = ModelSource(
-        preset=chosen,
-        weights=weights,
-        load_ema=load_ema,
-        annotators=annotators,
-        embedding_cache=embedding_cache_of(embedding_cache, chosen),
-        offload=offloaded,
-    )
-    if any(row.error is None for row in rows):
-        require_parts(source, address=address)
+    progress = RunProgress()
+    with show_progress(progress, sys.stderr):
+        require_annotators(annotators)
+        rows = read_rows(specs or (), overrides=overrides, preset=named, annotators=annotators, limit=limit)
+        chosen = named or model_of(rows)
+        folder = output_folder(rows, output)
+        source = ModelSource(
+            preset=chosen,
+            weights=weights,
+            load_ema=ema,
+            annotators=annotators,
+            embedding_cache=embedding_cache_of(embedding_cache, chosen),
+            offload=offloaded,
+        )
+        if any(row.error is None for row in rows):
+            require_parts(source, address=address)
     settings = GenerateSettings(
         source=source,
         replicas=replicas,
@@ -197,42 +218,52 @@ def generate(
         verbose=verbose,
         retry_failed=retry_failed,
         fresh=fresh,
+        verify=verify,
+        hang_timeout_s=hang_timeout,
         command=("airshower", *sys.argv[1:]),
     )
-    progress = RunProgress()
     try:
         with show_progress(progress, sys.stderr) as on_event:
             summary = run(rows, folder, settings, on_event)
     except KeyboardInterrupt:
-        page = _write_pages(folder, len(rows))
+        page = _write_pages(folder)
         print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
-    except RunError as error:
+    except (RunError, OwnNodeLostError) as error:
         if verbose:
             traceback.print_exc()
-        print(f"airshower: {error} (what was done: {_write_pages(folder, len(rows))})", file=sys.stderr)
+        print(f"airshower: {error} (what was done: {_write_pages(folder)})", file=sys.stderr, flush=True)
+        if isinstance(error, OwnNodeLostError):
+            os._exit(1)  # Python would wait for Ray's goodbye, which waits for the node
         raise typer.Exit(1) from error
-    print(summary_text(summary, _write_pages(folder, len(rows))))
+    print(summary_text(summary, _write_pages(folder)))
     if summary.left:
         raise typer.Exit(_ASKED_TO_END)
     if summary.failed:
         raise typer.Exit(1)
 
 
-def _write_pages(folder: str, rows: int) -> str:
-    """Writes the run's report and its gallery, and returns where they are; no run fails for want of a page."""
+def _write_pages(folder: str) -> str:
+    """Writes the folder's report and its gallery, and returns where they are; no run fails for want of a page."""
+    from airshower.cluster.store import open_store
+    from airshower.pipelines.manifest import find_manifest
     from airshower.platform.gallery.page import write_gallery
     from airshower.platform.report.page import write_report
     from airshower.platform.report.read import read_report
 
     try:
+        table = find_manifest(open_store(folder, probe=False)).table
+        rows = 0 if table is None else table.metadata.num_rows
         if rows > _MOST_REPORTED:  # it reads a record for each of them
             print(f"airshower: {rows} rows: `airshower report {folder}` writes the report", file=sys.stderr)
         else:
             write_report(folder, read_report(folder))
+    except (OSError, ValueError) as error:
+        print(f"airshower: no report: {error}", file=sys.stderr)
+    try:
         return write_gallery(folder)
     except (OSError, ValueError) as error:
-        print(f"airshower: no page of the run: {error}", file=sys.stderr)
+        print(f"airshower: no gallery: {error}", file=sys.stderr)
         return folder
 
 

@@ -1,6 +1,7 @@
 """`airshower memory`: what rows need on a GPU and what would fit, without generating anything.
 
-Reads of a row's files the first frame, for its size; of its length it assumes a full chunk, as max_frames allows.
+Reads of a row's files the header and the first frame. On the GPU a clip takes what a full chunk of it takes, in host
+memory all its frames are at once.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from airshower.configs.multiview_spec import MultiviewSpec
 from airshower.configs.offload import Offload
 from airshower.configs.presets import PRESETS, ModelPreset, preset
 from airshower.configs.row_formats import AnySpec
-from airshower.configs.sizes import SIZES
+from airshower.configs.sizes import SIZES, Size
+from airshower.configs.spec import ClipSpec
 from airshower.platform.clip_flags import overrides_from, with_clip_flags
 from airshower.platform.row_flags import Limit, Specs
 
@@ -83,7 +85,8 @@ def memory(
         more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
         console.print(f"{chosen.name}: {kind} ({', '.join(names[:_SHOWN_NAMES])}{more})")
         console.print(table)
-        all_fit = all_fit and fits
+        host_fits = _print_host(specs_of_kind, console)
+        all_fit = all_fit and fits and host_fits
     return 0 if all_fit and all(row.error is None for row in rows) else 1
 
 
@@ -109,17 +112,44 @@ def _kinds(rows: Sequence[Row], model: ModelPreset, console: Console) -> dict[_K
 def _kind(spec: AnySpec, model: ModelPreset) -> _Kind:
     from airshower.models.chunks import chunk_length
     from airshower.models.memory import ClipShape
-    from airshower.pipelines.prepare import clip_size
+    from airshower.pipelines.prepare import clip_shape
 
     frames = spec.sampling().chunk_frames
     if isinstance(spec, MultiviewSpec):
         size = SIZES[spec.resolution or ""][spec.aspect_ratio]
         shape = ClipShape(frames=frames, height=size.height, width=size.width, views=len(spec.cameras))
         return _Kind(shape, len(spec.controls), False)
-    size = clip_size(spec)
+    size, _ = clip_shape(spec)
     frames = chunk_length(spec.max_frames or frames, frames, whole=model.whole_chunks)
     styled = "style-image" in spec.asked_features()
     return _Kind(ClipShape(frames=frames, height=size.height, width=size.width), len(spec.controls), styled)
+
+
+def _print_host(specs: Sequence[AnySpec], console: Console) -> bool:
+    """Says what the frames of the longest clip take in host memory, and returns whether that is allowed here."""
+    from airshower.pipelines.decoding.limits import MediaLimits
+    from airshower.pipelines.prepare import clip_shape
+
+    longest = max(
+        (3 * frames * size.height * size.width, spec.name)
+        for spec in specs
+        for size, frames in ([clip_shape(spec)] if isinstance(spec, ClipSpec) else [_view_shape(spec)])
+    )
+    allowed_bytes = MediaLimits().clip_bytes
+    fits = longest[0] <= allowed_bytes
+    words = "" if fits else ": more than is read: set max_frames, or take a smaller resolution"
+    console.print(
+        f"  host memory: {longest[0] / 2**30:.1f} GiB for the frames of a file ({longest[1]}), of "
+        f"{allowed_bytes / 2**30:.1f} GiB that one may take on this machine{words}"
+    )
+    return fits
+
+
+def _view_shape(spec: MultiviewSpec) -> tuple[Size, int]:
+    """Size and length of one camera's file."""
+    from airshower.pipelines.prepare_views import most_frames
+
+    return SIZES[spec.resolution or ""][spec.aspect_ratio], most_frames(spec)
 
 
 def _table(sizes: "ModelMemory", kind: _Kind, there_gib: float) -> tuple[Table, bool]:

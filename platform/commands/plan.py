@@ -141,10 +141,14 @@ def plan(
     by_key = {row.key: kinds.of_row[row.index] for row in keyed if row.index in kinds.of_row}
     learned = learn_from(commits, by_key, there, times)
     left = [row for row in keyed or rows if row.key not in made or not row.key]
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if not any(row.index in kinds.of_row for row in left):
+        made_words = f"{_rows(len(made))} made already" if made else ""
+        console.print(f"nothing to plan: {made_words or 'no row can be read'}")
+        return _print_unplanned(rows, kinds, console)
     settings = PlanSettings(device=device, replicas=replicas)
     planned = plan_run(left, kinds, there, times, prices, settings).plan
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{sum(planned.rows.values())} rows for {chosen.name} on {there}")
+    console.print(f"{_rows(sum(planned.rows.values()))} for {chosen.name} on {there}")
     if made:
         console.print(f"{len(made)} are made already; the times of {learned} of them correct the plan")
     _print(planned, times, console)
@@ -176,7 +180,7 @@ def _inventory(cluster: str | None, address: str | None, verbose: bool) -> "Inve
         return declared_inventory(cluster)
     if address is None and not os.environ.get("RAY_ADDRESS"):
         return _this_machine()
-    with ray_session(address=address, verbose=verbose):
+    with ray_session(address=address, verbose=verbose, datasets=False):
         return cluster_inventory()
 
 
@@ -199,6 +203,7 @@ def _this_machine() -> "Inventory":
 def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[Sequence[Row], set[str], list[Commit]]":
     """The rows with their keys in a run folder, the keys that are made, and some of their commits to learn from."""
     from airshower.cluster.store import open_store
+    from airshower.pipelines.ledger.damage import damaged_by_size
     from airshower.pipelines.ledger.keyed_rows import with_keys
     from airshower.pipelines.ledger.ledger import Ledger, salt
 
@@ -206,12 +211,15 @@ def _made(rows: Sequence[Row], source: ModelSource, output: str) -> "tuple[Seque
     if not ledger.exists:
         return [], set(), []
     ledger.require()
-    keyed = with_keys(rows, source, salt=salt(ledger.epoch()))
-    made = {row.key for row in keyed} & ledger.committed()
-    return keyed, made, list(ledger.commits(islice(made, _MOST_LEARNED)))
+    keyed = with_keys(rows, source, salt=salt(ledger.epoch))
+    committed = ledger.committed()
+    made = {row.key for row in keyed} & (committed.keys() - damaged_by_size(ledger, committed).keys())
+    return keyed, made, list(ledger.commits({key: committed[key] for key in islice(made, _MOST_LEARNED)}))
 
 
 def _print(planned: "Plan", times: "ServiceTimes", console: Console) -> None:
+    from airshower.pipelines.planning.starting import BEFORE_S
+
     placed = planned.placement
     pools = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("  replicas", "on", "GPUs each"):
@@ -225,9 +233,8 @@ def _print(planned: "Plan", times: "ServiceTimes", console: Console) -> None:
     console.print(f"  {load.prepare_tasks} prepare, {load.write_tasks} write beside replicas{annotators}, {text}")
     _print_kinds(planned, times, console)
     finish = planned.finish
-    console.print(
-        f"ends after {_hours(finish.seconds)} ({_hours(finish.low_s)} to {_hours(finish.high_s)} in 8 cases of 10)"
-    )
+    end, low, high = (_hours(BEFORE_S + seconds) for seconds in (finish.seconds, finish.low_s, finish.high_s))
+    console.print(f"ends after {end} ({low} to {high} in 8 cases of 10), its start included")
     cost = "" if planned.cost is None or not planned.gpu_hours else f", {planned.cost:,.2f} at the given price"
     console.print(f"{planned.gpu_hours:,.1f} GPU-hours{cost}")
     for reason in planned.reasons:
@@ -251,16 +258,25 @@ def _print_kinds(planned: "Plan", times: "ServiceTimes", console: Console) -> No
 
 def _print_problems(rows: Sequence[Row], kinds: "RowKinds", planned: "Plan", console: Console) -> int:
     """What isn't planned, and the exit code that it means."""
-    failed = {row.name: str(row.error) for row in rows if row.spec is None} | kinds.unknown
     if kinds.assumed:
-        console.print(f"{kinds.assumed} rows: their files were not looked at, they are taken to be like the others")
+        console.print(f"{_rows(kinds.assumed)}: their files were not looked at, they are taken to be like the others")
     for reason in planned.placement.refused.values():
         console.print(f"doesn't fit: {reason}")
+    return max(_print_unplanned(rows, kinds, console), int(bool(planned.placement.refused)))
+
+
+def _print_unplanned(rows: Sequence[Row], kinds: "RowKinds", console: Console) -> int:
+    """Rows whose files or fields can't be read, and the exit code that it means."""
+    failed = {row.name: str(row.error) for row in rows if row.spec is None} | kinds.unknown
     for name, reason in list(failed.items())[:_SHOWN_UNKNOWN]:
         console.print(f"not planned: {name}: {reason}")
     if len(failed) > _SHOWN_UNKNOWN:
         console.print(f"not planned: {len(failed) - _SHOWN_UNKNOWN} more")
-    return 1 if failed or planned.placement.refused else 0
+    return 1 if failed else 0
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"
 
 
 def _hours(seconds: float) -> str:

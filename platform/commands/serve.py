@@ -34,9 +34,9 @@ def serve(
     embedding_cache: Annotated[
         str | None, typer.Option(metavar="DIR|URL", help=EMBEDDING_CACHE_HELP, show_default=False)
     ] = None,
-    load_ema: Annotated[
+    ema: Annotated[
         bool,
-        typer.Option("--load-ema", help=LOAD_EMA_HELP),
+        typer.Option("--ema", help=LOAD_EMA_HELP),
     ] = False,
     annotators: Annotated[
         str | None,
@@ -131,7 +131,7 @@ def serve(
     source = ModelSource(
         preset=chosen,
         weights=weights,
-        load_ema=load_ema,
+        load_ema=ema,
         annotators=annotators,
         embedding_cache=embedding_cache_of(embedding_cache, chosen),
         offload=offloaded,

@@ -4,11 +4,12 @@ The experiment's preset says what is trained; options here say how long and on w
 """
 
 import dataclasses
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
-from rich.console import Console
 
 from airshower.configs.training import (
     EXPERIMENTS,
@@ -17,6 +18,8 @@ from airshower.configs.training import (
     MultiviewExperiment,
     TransferExperiment,
 )
+from airshower.platform.progress import clock_words
+from airshower.platform.ticker import ticking
 
 if TYPE_CHECKING:
     from airshower.pipelines.train import TrainEvent
@@ -64,8 +67,8 @@ def train(
     verbose: Annotated[bool, typer.Option("--verbose", help="Let Ray log, and show tracebacks")] = False,
 ) -> None:
     """Train an experiment on the sample world; the result is DIR/model."""
-    from airshower.cluster.session import ray_session
-    from airshower.pipelines.train import TrainSettings
+    from airshower.cluster.session import ray_session, what_starts
+    from airshower.pipelines.train import TrainSettings, claim_folder
     from airshower.pipelines.train import train as run_training
 
     if checkpoint_every % report_every:
@@ -73,16 +76,24 @@ def train(
     if autoencoder is not None and autoencoder_steps is not None:
         raise ValueError("--autoencoder-steps: no autoencoder is trained when --autoencoder names one: leave one out")
     chosen = _varied(experiment, autoencoder_steps, steps=steps, batch=batch, clips=clips, seed=seed)
-    console = Console()
-    with ray_session(verbose=verbose) as cluster:
+    asked = TrainSettings(experiment=chosen, output=output, autoencoder=autoencoder, clips=rendered)
+    claim_folder(asked)  # before Ray is started
+    begun_s, last = time.monotonic(), what_starts(None) or f"{experiment}: rendering clips"
+
+    def tell(event: "TrainEvent") -> None:
+        nonlocal last
+        last = _line(event)
+        ticker.say(last)
+
+    def line() -> str:
+        return f"{last}  ({clock_words(time.monotonic() - begun_s)} so far)"
+
+    with ticking(line, sys.stdout) as ticker, ray_session(verbose=verbose) as cluster:
         cpus, gpus = max(1, int(cluster.cpus)), int(cluster.gpus)
         if device == "auto":
             device = "cuda" if gpus else "cpu"
-        settings = TrainSettings(
-            experiment=chosen,
-            output=output,
-            autoencoder=autoencoder,
-            clips=rendered,
+        settings = dataclasses.replace(
+            asked,
             device=device,
             workers=workers,
             makers=makers or (MAKERS_PER_GPU * gpus if device == "cuda" else cpus),
@@ -92,8 +103,8 @@ def train(
             report_every_steps=report_every,
             checkpoint_every_steps=checkpoint_every,
         )
-        model = run_training(settings, lambda event: console.print(_line(event), highlight=False))
-    console.print(f"model: {model}")
+        model = run_training(settings, tell)
+    print(f"model: {model}")
 
 
 def _varied(name: str, autoencoder_steps: int | None, **changes: int | None) -> Experiment:

@@ -7,6 +7,7 @@ the `NAME.json` records alone: it never opens a video and never changes a run's 
 """
 
 import json
+import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,12 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from airshower.cluster import storage
+from airshower.cluster.store import open_store
 from airshower.configs.multiview_spec import HDMAP
 from airshower.configs.spec import CONTROLS
+from airshower.pipelines.own_files import GALLERY_NAME, MANIFEST_NAME, REPORT_NAME, write_page
 from airshower.platform.gallery.cards import Card, card_of
 from airshower.platform.gallery.variants import with_variants
-from airshower.platform.report.page import REPORT_NAME
 
 MOST_CARDS = 2000  # a browser is asked to show
 _PARALLEL_READS = 16
@@ -35,10 +37,10 @@ _SCRIPTS = ("media", "playback", "comparison", "clips", "variants", "view", "add
 def write_gallery(run_folder: str) -> str:
     """Writes `index.html` into a run folder (a path or an fsspec URL) and returns its path.
 
-    Raises ValueError when the folder holds no manifest, OSError when the page can't be written.
+    Raises ValueError when the folder holds no manifest, OSError when the page can't be written, or isn't ours.
     """
     folder = storage.absolute(run_folder)
-    manifest = storage.join(folder, "manifest.parquet")
+    manifest = storage.join(folder, MANIFEST_NAME)
     if not storage.exists(manifest):
         raise ValueError(f"{run_folder}: has no manifest.parquet, so it is no run folder: give the folder of a run")
     with storage.open_file(manifest) as file:
@@ -47,11 +49,10 @@ def write_gallery(run_folder: str) -> str:
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:  # on object storage each record is a request of its own
         records = pool.map(lambda entry: _read_record(folder, entry), entries)
         cards = [_card(entry, record) for entry, record in zip(entries, records, strict=True)]
-    page = storage.join(folder, "index.html")
-    with storage.open_file(page, "wb") as file:
-        report = REPORT_NAME if storage.exists(storage.join(folder, REPORT_NAME)) else None
-        file.write(render(folder.rstrip("/").rpartition("/")[2], cards, len(table), report).encode())
-    return page
+    report = REPORT_NAME if storage.exists(storage.join(folder, REPORT_NAME)) else None
+    page = render(folder.rstrip("/").rpartition("/")[2], cards, len(table), report)
+    write_page(open_store(folder, probe=False), GALLERY_NAME, page)
+    return storage.join(folder, GALLERY_NAME)
 
 
 def _shown(status: pa.ChunkedArray) -> list[int]:
@@ -67,7 +68,7 @@ def _shown(status: pa.ChunkedArray) -> list[int]:
 
 
 def _read_record(folder: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The clip's record, empty where it is gone or unreadable."""
+    """The clip's record, empty where it is gone, unreadable or another's."""
     if not entry.get("record"):
         return {}
     try:
@@ -75,7 +76,13 @@ def _read_record(folder: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         record = json.loads(data, parse_constant=_refuse)
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) and _is_of(entry, record) else {}
+
+
+def _is_of(entry: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether a record doesn't name another file as its own: it would be that of another clip."""
+    outputs = record.get("outputs")
+    return not isinstance(outputs, dict) or outputs.get("record") in (None, posixpath.basename(entry["record"]))
 
 
 def _refuse(constant: str) -> None:

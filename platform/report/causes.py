@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from airshower.configs.records import Failure
+from airshower.pipelines.folder_state import FailedRow
 
 _SHOWN_NAMES = 5
 _PATTERNS = (
@@ -16,16 +16,6 @@ _PATTERNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class FailedRow:
-    """A row that ended without a clip."""
-
-    name: str
-    stage: str
-    type: str
-    message: str
-
-
 @dataclass(kw_only=True)
 class Cause:
     """Rows that failed alike; `message` is that of the first."""
@@ -35,11 +25,6 @@ class Cause:
     message: str
     rows: int = 0
     names: list[str] = field(default_factory=list)  # of the first few
-
-
-def failed_row(failure: Failure) -> FailedRow:
-    """As the ledger has it."""
-    return FailedRow(name=failure.name, stage=failure.stage, type=failure.type, message=failure.message)
 
 
 def causes(failures: Iterable[FailedRow]) -> list[Cause]:

@@ -12,12 +12,13 @@ import jinja2
 from markupsafe import Markup
 
 from airshower.cluster import storage
+from airshower.cluster.store import open_store
 from airshower.pipelines.events import STAGES
+from airshower.pipelines.own_files import REPORT_NAME, write_page
 from airshower.platform.report.accounts import BINS, Report
 from airshower.platform.report.plots import columns, round_top, stack, strip
 from airshower.platform.report.words import held_words, percent, span_words, totals
 
-REPORT_NAME = "report.html"
 _TEMPLATES = Path(__file__).parent
 _SHOWN_REPLICAS = 64
 _LABELS = 5  # along the time
@@ -38,15 +39,14 @@ class Plot:
 def write_report(run_folder: str, report: Report, output: str | None = None) -> str:
     """Writes the page of a run's report, into its folder or where `output` says, and returns its path.
 
-    Raises OSError when it can't be written.
+    Raises OSError when it can't be written, or isn't ours.
     """
     folder = storage.absolute(run_folder)
-    path = output or storage.join(folder, REPORT_NAME)
+    path = storage.absolute(output) if output else storage.join(folder, REPORT_NAME)
     beside = "" if output is None else f"{folder.rstrip('/')}/"
     page = render(folder.rstrip("/").rpartition("/")[2], report, gallery=f"{quote(beside, safe='/:')}index.html")
-    with storage.open_file(path, "wb") as file:
-        file.write(page.encode())
-    return path
+    write_page(open_store(storage.parent(path), probe=False), path.rpartition("/")[2], page)
+    return output or path
 
 
 def render(title: str, report: Report, gallery: str = "index.html") -> str:

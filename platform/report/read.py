@@ -1,45 +1,34 @@
 """The report of a run folder, from what its ledger, its manifest and its traces say."""
 
-from collections.abc import Iterator
+import logging
 from itertools import groupby
 
-import pyarrow.parquet as pq
-
-from airshower.cluster import storage
 from airshower.cluster.span_files import read_spans
 from airshower.cluster.store import open_store
+from airshower.pipelines.folder_state import state_of
 from airshower.pipelines.ledger.ledger import Ledger
-from airshower.pipelines.manifest import MANIFEST_NAME
+from airshower.pipelines.ledger.reading import Tell
+from airshower.pipelines.ledger.run_records import RunRecords
 from airshower.platform.report.accounts import Accounts, Report
-from airshower.platform.report.causes import FailedRow, failed_row
+
+_log = logging.getLogger(__name__)
 
 
-def read_report(run_folder: str) -> Report:
-    """Raises ValueError for a folder that is no run's or whose records can't be read, OSError for storage."""
+def read_report(run_folder: str, tell: Tell = _log.warning) -> Report:
+    """Of what was made since the last fresh start; what can't be read is told and left out.
+
+    Raises ValueError for a folder that is no run's, OSError for storage.
+    """
     ledger = Ledger(open_store(run_folder, probe=False))
     if not ledger.exists:
         raise ValueError(f"{run_folder}: no ledger here, so it is no run folder: name the --output of a run")
     ledger.require()
-    accounts = Accounts(runs=ledger.runs())
-    for run, spans in groupby(read_spans(ledger.store), key=lambda item: item[0]):
-        accounts.add_spans(run, [span for _, span in spans])
-    made = ledger.committed()
-    for commit in ledger.commits(made):
+    runs = [run for run in RunRecords(ledger).all(tell) if run.epoch == ledger.epoch]
+    accounts, since = Accounts(runs=runs), {run.run for run in runs}
+    for run, spans in groupby(read_spans(ledger.store, tell), key=lambda item: item[0]):
+        if run in since:
+            accounts.add_spans(run, [span for _, span in spans])
+    for commit in ledger.commits(ledger.committed(), tell):
         accounts.add_commit(commit)
-    return accounts.report(_failures(ledger, made))
-
-
-def _failures(ledger: Ledger, made: set[str]) -> Iterator[FailedRow]:
-    """Rows whose last attempt failed, then those of the last run that the ledger keeps no failure of."""
-    attempts = {key: number for key, number in ledger.failed().items() if key not in made}
-    yield from map(failed_row, ledger.failures(attempts))
-    manifest = ledger.store.url(MANIFEST_NAME)
-    if not storage.exists(manifest):
-        return
-    columns = ["name", "key", "error_stage", "error_type", "error_message"]
-    with storage.open_file(manifest) as file:
-        entries = pq.read_table(file, columns=columns, filters=[("status", "=", "failed")]).to_pylist()
-    for entry in entries:
-        if entry["key"] not in made and entry["key"] not in attempts:
-            said = {key: entry[f"error_{key}"] or "" for key in ("stage", "type", "message")}
-            yield FailedRow(name=entry["name"], **said)
+    state = state_of(ledger, tell)
+    return accounts.report(state.failed + state.unmade)

@@ -8,6 +8,7 @@ commits are written as workers write them. Memory is what the process takes at e
 
 import argparse
 import json
+import math
 import resource
 import tempfile
 import time
@@ -24,10 +25,11 @@ from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.records import Commit, OutputFile
+from airshower.pipelines.folder_manifest import Manifest
+from airshower.pipelines.ledger.damage import damaged_by_size
 from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.missing import remaining
-from airshower.pipelines.manifest import Manifest
 from airshower.pipelines.media import write_video
 from airshower.pipelines.planning.kinds import kinds_of
 from airshower.pipelines.planning.run_plan import plan_run
@@ -60,7 +62,7 @@ def measure(folder: Path, count: int) -> None:
     clock.tell("keys")
     ledger = Ledger(open_store(folder / "run"))
     ledger.require()
-    left = remaining(rows, ledger, retry_failed=False)
+    left = remaining(rows, ledger, retry_failed=False, tell=print)
     clock.tell("looked up in an empty ledger")
     kinds = kinds_of(left.missing, source.preset)
     node = Node(name="here", cpus=2, memory_gib=8)
@@ -70,18 +72,23 @@ def measure(folder: Path, count: int) -> None:
     with ThreadPoolExecutor(WRITERS) as pool:
         rest = iter(rows)
         while batch := list(islice(rest, 1000)):
-            list(pool.map(lambda row: ledger.commit(commit_of(row)), batch))
-    clock.tell("commits written")
-    assert len(ledger.committed()) == count
+            list(pool.map(lambda row: make(ledger, row), batch))
+    clock.tell("commits and files of a byte written")
+    committed = ledger.committed()
+    assert len(committed) == count
     clock.tell("commits listed")
+    assert not damaged_by_size(ledger, committed)
+    clock.tell("their files compared, by their records")
     for said in ("made rows resumed from their records", "made rows resumed from the last manifest"):
-        table = Manifest(ledger.store)
-        for entry in remaining(rows, ledger, retry_failed=False).made_entries():
+        table = Manifest(ledger, "benchmark", flush_interval_s=math.inf)
+        for entry in remaining(rows, ledger, retry_failed=False, tell=print).made_entries:
             table.add(entry)
         assert len(table) == count
         clock.tell(said)
-        table.write()
-        clock.tell("manifest written")
+        table.settle({}, {}, print)
+        clock.tell("ledger compared, manifest written")
+        assert not damaged_by_size(ledger, committed)
+        clock.tell("files compared, by the manifest")
 
 
 class Clock:
@@ -99,6 +106,15 @@ class Clock:
     @staticmethod
     def _bytes() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def make(ledger: Ledger, row: Row) -> None:
+    """A row's commit with its files, a byte each."""
+    commit = ledger.commit(commit_of(row))
+    folder = ledger.store.local_path(commit.folder)
+    folder.mkdir(parents=True)
+    for name in commit.files:
+        (folder / name).write_bytes(b"x")
 
 
 def commit_of(row: Row) -> Commit:

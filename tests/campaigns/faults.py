@@ -1,12 +1,12 @@
-"""Kills and breaks what a run stands on, again and again, then holds its outputs against an undisturbed run's.
+"""Kills, stops and breaks what a run stands on, again and again, then holds its outputs against an undisturbed run's.
 
-    python -m tests.campaigns.faults [--rows 200] [--faults 20] [--gang 2] [--s3 moto|URL] [--seed 0]
+    python -m tests.campaigns.faults [--rows 200] [--faults 20] [--gang 2] [--s3 moto|URL] [--seed 0] [--kinds KIND ...]
 
 A cluster of three nodes on this machine makes rows with the tiny model. By turns, at random, SIGKILL goes to a worker,
-a rank of a gang, the dispatcher, a whole node or the driver, which is then started again with the same command; with
---s3 the outputs go to object storage that drops connections, answers late with errors and loses answers. In the end
-every good row has to be committed exactly once with the frames of the undisturbed run, and every bad row named once.
-Exits with 1 where that isn't so.
+a rank of a gang, the dispatcher, a whole node or the driver, which is then started again with the same command, and
+SIGSTOP to a worker, the dispatcher or the raylet of a node, which then hang; with --s3 the outputs go to object storage
+that drops connections, answers late with errors and loses answers. In the end every good row has to be committed
+exactly once with the frames of the undisturbed run, and every bad row named once. Exits with 1 where that isn't so.
 """
 
 import argparse
@@ -37,11 +37,11 @@ from airshower.cluster.store import Store, open_store
 from airshower.configs.records import Commit
 from airshower.pipelines.ledger.cleaning import orphans
 from airshower.pipelines.ledger.ledger import Ledger
-from airshower.pipelines.manifest import MANIFEST_NAME
 from airshower.pipelines.media import write_video
+from airshower.pipelines.own_files import MANIFEST_NAME
 from tests.cluster.faulty_proxy import DROPPED, Fault, FaultyProxy, faulty_proxy
 from tests.cluster.s3_server import ENVIRONMENT, moto_server
-from tests.processes import commands_below, kill
+from tests.processes import commands_below, kill, stop
 
 if TYPE_CHECKING:
     from ray._private.node import Node
@@ -52,6 +52,8 @@ _NODE_CPUS = 2
 _BUCKET = "campaign"
 _PATIENCE_S = 300  # without any commit
 _STORAGE_FAULTS = 0.2  # chance of one at every look
+_KINDS = ("worker", "dispatcher", "node", "driver", "rank", "hung worker", "hung dispatcher", "hung node")
+_HANG_TIMEOUT_S = 10
 _FAST_HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 500,
     "health_check_period_ms": 500,
@@ -71,6 +73,7 @@ class Campaign:
     replicas: int = 2
     s3: str | None = None  # moto, or the URL of a server
     seed: int = 0
+    kinds: tuple[str, ...] = _KINDS  # of faults
 
 
 @dataclass(kw_only=True)
@@ -105,6 +108,7 @@ def main() -> int:
     parser.add_argument("--gang", type=int, default=2)
     parser.add_argument("--s3", help="moto, or the URL of a server, which takes any credentials")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=_KINDS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = run(Campaign(**vars(options)), Path(folder))
@@ -154,6 +158,7 @@ def write_rows(campaign: Campaign, folder: Path) -> Path:
 def command_of(campaign: Campaign, manifest: Path, address: str) -> list[str]:
     layout = ["--gang", str(campaign.gang)] if campaign.gang > 1 else []
     options = ["--address", address, "--device", "cpu", "--replicas", str(campaign.replicas)]
+    options += ["--hang-timeout", str(_HANG_TIMEOUT_S)]
     return [sys.executable, "-m", "airshower", "generate", str(manifest), *options, *layout]
 
 
@@ -171,7 +176,7 @@ class Chaos:
     def __init__(self, campaign: Campaign, nodes: "Nodes", proxy: FaultyProxy | None, figures: Figures) -> None:
         self._campaign, self._nodes, self._proxy, self._figures = campaign, nodes, proxy, figures
         self._random = random.Random(campaign.seed)
-        kinds = ["worker", "dispatcher", "node", "driver", *(["rank"] if campaign.gang > 1 else [])]
+        kinds = [kind for kind in campaign.kinds if kind != "rank" or campaign.gang > 1]
         self._kinds: list[str] = []  # each once before any comes again
         while len(self._kinds) < campaign.faults:
             self._random.shuffle(kinds)
@@ -220,13 +225,14 @@ class Chaos:
 
     def _kill(self, kind: str) -> bool:
         """Whether there was one."""
-        if kind == "node":
-            self._nodes.replace_one(self._random)
-        elif kind == "driver":
+        _, hung, what = kind.rpartition("hung ")
+        if what == "node":
+            self._nodes.replace_one(self._random, hung=bool(hung))
+        elif what == "driver":
             os.kill(self._driver.pid, signal.SIGKILL)
         else:
-            found = [process for process, command in commands_below() if self._is(kind, command)]
-            if not found or not kill(self._random.choice(found)):
+            found = [process for process, command in commands_below() if self._is(what, command)]
+            if not found or not (stop if hung else kill)(self._random.choice(found)):
                 return False
         self._figures.kills[kind] += 1
         return True
@@ -265,6 +271,7 @@ class Nodes:
         )
         self.address: str = self._cluster.address
         self._others = [self._add() for _ in range(NODES - 1)]
+        self._hung: list[Node] = []
 
     def _add(self) -> "Node":
         return self._cluster.add_node(num_cpus=_NODE_CPUS, object_store_memory=150 * 2**20)
@@ -273,13 +280,19 @@ class Nodes:
         """Ids of all nodes but the head, and the processes of their raylets."""
         return [(node.node_id, node.all_processes["raylet"][0].process.pid) for node in self._others]
 
-    def replace_one(self, chance: random.Random) -> None:
-        """Kills a node as a whole; another one comes in its place."""
+    def replace_one(self, chance: random.Random, *, hung: bool) -> None:
+        """Kills a node as a whole, or stops its raylet; another one comes in its place."""
         victim = chance.randrange(len(self._others))
-        self._cluster.remove_node(self._others[victim], allow_graceful=False)
+        if hung:
+            os.kill(self._others[victim].all_processes["raylet"][0].process.pid, signal.SIGSTOP)
+            self._hung.append(self._others[victim])
+        else:
+            self._cluster.remove_node(self._others[victim], allow_graceful=False)
         self._others[victim] = self._add()
 
     def stop(self) -> None:
+        for node in self._hung:
+            self._cluster.remove_node(node, allow_graceful=False)
         self._cluster.shutdown()
 
 

@@ -4,6 +4,7 @@ The cluster has one CPU, which is also the test that no stage waits for a CPU an
 """
 
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -28,7 +29,7 @@ from airshower.pipelines.events import RowDone, RowFailed, RunStarted, StageFini
 from airshower.pipelines.follow import RunError
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
-from tests.processes import kill_below
+from tests.processes import kill_below, stop
 
 pytestmark = pytest.mark.cluster
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers can't import test files
@@ -89,6 +90,8 @@ class FaultyReplica:
         first_time = self.remember(spec.name)
         if spec.name.startswith("poison") or (spec.name.startswith("killer") and first_time):
             os.kill(os.getpid(), signal.SIGKILL)
+        if spec.name.startswith("stopper") and first_time:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if spec.name.startswith("broken") and first_time:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if spec.name.startswith("raising"):
@@ -133,10 +136,14 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     rows = rows_named("a", "unreadable", "killer", "raising", "broken", "unwritable", "b", "c", "d", "e")
     rejected = RowError(stage="read", type="InputError", message="seed: too large")
     rows.append(Row(index=len(rows), name="typo", source="s.json", spec=None, error=rejected))
-    (output / "b.mp4").mkdir(parents=True)  # where its link should go
     events = []
 
-    summary = generate(rows, str(output), SETTINGS, events.append, parts=partial(stand_ins, tmp_path))
+    def hear(event: object) -> None:
+        events.append(event)
+        if isinstance(event, RunStarted):
+            (output / "b.mp4").mkdir()  # where its link should go
+
+    summary = generate(rows, str(output), SETTINGS, hear, parts=partial(stand_ins, tmp_path))
 
     failed = {event.name: event for event in events if isinstance(event, RowFailed)}
     done = [event.name for event in events if isinstance(event, RowDone)]
@@ -149,7 +156,7 @@ def test_every_row_ends_exactly_once_whatever_happens_to_others(tmp_path):
     }
     assert failed["unreadable"].message == f"{__file__}: no such file"
     warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert ["b is made, but not under its name" in warning for warning in warnings] == [True]
+    assert ["b.mp4: no run wrote that: it is kept" in warning for warning in warnings] == [True]
     assert (summary.done, summary.failed) == (7, 4)
     assert [failure.name for failure in summary.failures] == ["unreadable", "raising", "unwritable", "typo"]
 
@@ -189,6 +196,25 @@ def test_who_hands_out_rows_and_who_passes_them_on_die_together(tmp_path):
     killed: set[str] = set()
     summary = generate(rows, str(tmp_path / "run"), SETTINGS, kill, parts=partial(stand_ins, tmp_path))
     assert (killed, summary.done, sorted(done)) == (victims, 30, list(range(30)))
+
+
+def test_who_hangs_is_ended_and_the_run_goes_on(tmp_path):
+    rows = rows_named("stopper", *(f"row{index}" for index in range(9)))
+    warnings, stopped = [], []
+
+    def stop_dispatcher(event: object) -> None:
+        if isinstance(event, Warned):
+            warnings.append(event.message)
+        if isinstance(event, RowDone) and not stopped:
+            stopped.append(kill_below("ray::Dispatcher", stop))
+
+    settings = replace(SETTINGS, hang_timeout_s=3.0)
+    summary = generate(rows, str(tmp_path / "run"), settings, stop_dispatcher, parts=partial(stand_ins, tmp_path))
+    assert (summary.done, summary.failed, stopped) == (10, 0, [True])
+    assert (tmp_path / "stopper.begun").read_text().startswith("xx")
+    hung = [" ".join(warning.split()[:2]) for warning in warnings if "has said nothing for 3 s" in warning]
+    assert "the dispatcher" in hung
+    assert re.fullmatch(r"process \d+", next(who for who in hung if who != "the dispatcher"))
 
 
 def test_a_row_that_always_kills_its_worker_fails_alone(tmp_path):

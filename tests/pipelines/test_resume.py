@@ -27,6 +27,7 @@ from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.graph import GraphParts
 from airshower.pipelines.ledger.cleaning import orphans
 from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.run_records import RunRecords
 from airshower.pipelines.run import RunSummary
 
 pytestmark = pytest.mark.cluster
@@ -41,6 +42,8 @@ class Replica:
     def generate(self, spec, prepared, text, negative_text, on_progress=None, checkpoints=None) -> GeneratedClip:
         if Path(spec.video_path).read_text().startswith("bad"):
             raise RuntimeError("can't make that")
+        if spec.name.startswith("late"):
+            Path(spec.video_path).write_text("replaced after it was read")
         if spec.name.startswith("raced"):
             wait_for_another(Path(spec.video_path).parent)
         frames = pack_frames(255 - unpack_frames(prepared.controls["edge"]))
@@ -64,6 +67,8 @@ class Encoder:
 def prepare(spec: ClipSpec) -> PreparedClip:
     import numpy as np
 
+    if spec.name.startswith("early"):
+        Path(spec.video_path).write_text("replaced before it is read")
     packed = pack_frames(np.random.default_rng(spec.seed).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8))
     size = {"height": 16, "width": 16, "input_height": 16, "input_width": 16}
     return PreparedClip(fps=10, frames=2, **size, input_frames=None, controls={"edge": packed}, masks={})
@@ -112,8 +117,17 @@ def test_only_what_is_missing_is_made(cluster, tmp_path):
 
     summary, done = run(rows_of(tmp_path, "a", "bad"), output, fresh=True)
     assert (done, summary.kept) == (["a", "bad"], 0)
-    assert [record.epoch for record in Ledger(open_store(output)).runs()] == [0, 0, 0, 0, 1]
+    assert [record.epoch for record in RunRecords(Ledger(open_store(output))).all(pytest.fail)] == [0, 0, 0, 0, 1]
     assert (output / "a.mp4").resolve() != before
+
+
+def test_a_clip_is_of_what_its_key_names_whenever_its_input_is_replaced(cluster, tmp_path):
+    output = tmp_path / "run"
+    summary, done = run(rows_of(tmp_path, "early", "late"), output)
+    assert (done, summary.failed) == (["late"], 1)
+    assert summary.failures[0].message.startswith(f"video_path: {tmp_path}/early.mov was replaced while this run was")
+    summary, done = run(rows_of(tmp_path, "early", "late"), output)
+    assert (done, summary.kept, summary.failed) == (["early", "late"], 0, 0)
 
 
 def test_a_row_under_another_name_is_the_same_row_and_equal_rows_are_all_made(cluster, tmp_path):
@@ -137,7 +151,7 @@ def test_a_commit_names_all_its_files_and_a_second_attempt_leaves_none(cluster, 
     written = {path.name: path.stat().st_size for path in (output / commit.folder).iterdir()}
     assert {name: file.size_bytes for name, file in commit.files.items()} == written
     assert ledger.commit(commit.model_copy(update={"nonce": "second"})) == commit
-    assert [run.rows for run in ledger.runs()] == [1]
+    assert [run.rows for run in RunRecords(ledger).all(pytest.fail)] == [1]
 
 
 def test_output_on_object_storage(no_cluster, bucket, tmp_path):

@@ -14,7 +14,8 @@ from airshower.configs.messages import PackedFrames, PreparedClip, Row, RowError
 from airshower.configs.presets import preset
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines import loading
-from airshower.pipelines.dispatch.dispatcher import Dispatch, Standing
+from airshower.pipelines.dispatch.dispatcher import Standing
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.parcels import packed, unpacked
 from airshower.pipelines.dispatch.queue import MOST_DEATHS
 from airshower.pipelines.events import LiveEvent, Loaded, LoadFailed, StageFinished, Warned

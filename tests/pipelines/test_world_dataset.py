@@ -8,6 +8,7 @@ import pytest
 
 from airshower.configs.sizes import Size
 from airshower.pipelines.camera_tracks import FilmedClip, read_camera_tracks
+from airshower.pipelines.own_files import InTheWayError
 from airshower.pipelines.rows import read_rows
 from airshower.pipelines.world.controls import SEGMENTATION_COLOURS
 from airshower.pipelines.world.dataset import write_dataset
@@ -71,3 +72,24 @@ def test_several_views_get_a_folder_and_a_row_each(tmp_path):
 def test_wrong_settings_are_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         next(write_dataset(tmp_path, clips=1, seed=0, **(SIZE | change)))
+
+
+def test_a_scene_that_is_there_is_kept_and_nothing_of_others_is_replaced(tmp_path):
+    list(write_dataset(tmp_path, clips=1, seed=5, **SIZE))
+    before = contents(tmp_path)
+    list(write_dataset(tmp_path, clips=2, seed=5, **SIZE))
+    assert {path: data for path, data in contents(tmp_path).items() if path in before} == before
+    (tmp_path / "street_00007.json").write_text("{}")
+    before = contents(tmp_path)
+    with pytest.raises(InTheWayError, match=r"holds street_00007\.json, not as this call writes it"):
+        list(write_dataset(tmp_path, clips=2, seed=6, **SIZE))
+    with pytest.raises(InTheWayError, match=r"holds street_00005\.json, street_00005/, street_00006\.json"):
+        list(write_dataset(tmp_path, clips=2, seed=5, weather="rain", **SIZE))
+    (tmp_path / "street_00008").mkdir()
+    with pytest.raises(InTheWayError, match="holds street_00008/, not"):
+        list(write_dataset(tmp_path, clips=1, seed=8, **SIZE))
+    assert contents(tmp_path) == before
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

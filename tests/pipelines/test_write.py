@@ -15,7 +15,9 @@ from airshower.configs.messages import GeneratedClip, PreparedClip, Row, RowErro
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec, EdgeSpec
 from airshower.pipelines.events import STAGES
-from airshower.pipelines.manifest import Manifest, ManifestEntry, entry_of
+from airshower.pipelines.folder_manifest import Manifest
+from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.manifest import ManifestEntry, entry_of
 from airshower.pipelines.media import read_video, shown_file
 from airshower.pipelines.shown_clip import shown_frames
 from airshower.pipelines.write import OutputError, open_run_folder, write_row
@@ -144,7 +146,7 @@ def test_a_run_folder_that_cannot_be_used_is_one_line(tmp_path, output, message)
 
 
 def test_the_manifest_is_whole_and_sorted_at_every_moment(tmp_path):
-    manifest = Manifest(open_store(tmp_path, probe=False), flush_interval_s=0)
+    manifest = Manifest(Ledger(open_store(tmp_path, probe=False)), "run", flush_interval_s=0)
     made = {"index": 0, "name": "a", "key": "k", "source": "a.json", "prompt": "rain"}
     error = RowError(stage="text", type="ValueError", message="no words")
     failed = {"index": 1, "name": "b", "key": "", "source": "b.json", "prompt": "", "error": error}

@@ -90,6 +90,23 @@ def test_a_file_comes_into_a_folder_once(run, hub, tmp_path):
     assert len(hub.downloads()) == 1
 
 
+def test_a_file_that_was_not_fetched_is_kept(run, hub, tmp_path, monkeypatch):
+    mine = tmp_path / "weights" / EDGE
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    assert "it is kept: move it away, or choose another folder" in one_line(
+        run("transfer2.5-2b-edge", "--to", tmp_path / "weights")
+    )
+    assert mine.read_bytes() == b"mine"
+    assert hub.downloads() == []
+    mine.unlink()
+    assert run("transfer2.5-2b-edge", "--to", tmp_path / "weights").returncode == 0
+    monkeypatch.setattr(hub_server, "COMMIT", 40 * "b")
+    hub.repos["nvidia/Cosmos-Transfer2.5-2B"][EDGE] = WEIGHTS[::-1]  # published anew
+    assert run("transfer2.5-2b-edge", "--to", tmp_path / "weights").returncode == 0
+    assert mine.read_bytes() == WEIGHTS[::-1]
+
+
 def test_two_processes_fetch_a_file_once(hub, tmp_path):
     hub.delay_s = 0.5
     arguments = (tmp_path, hub, "transfer2.5-2b-edge", "--to", tmp_path / "weights")

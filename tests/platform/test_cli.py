@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one-line errors, help, and a run from specs to gallery."""
 
+import itertools
 import json
 import os
 import re
@@ -26,7 +27,7 @@ def test_help_names_every_field_with_its_default(call):
     words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", help_text).split())
     assert code == 0
     for name, field in ClipSpec.model_fields.items():
-        if name not in (*CONTROLS, "name", "output_dir"):
+        if name not in (*CONTROLS, "name", "output_dir", "sigma_max"):
             assert f"--{name.replace('_', '-')}" in help_text
             assert (field.description or "").split(";")[0].split()[-1] in words
     for control in CONTROLS:
@@ -36,6 +37,29 @@ def test_help_names_every_field_with_its_default(call):
     assert all("default:" in flag.help() or flag.value is False for flag in clip_flags())
     for panel in ("Run", "Clip settings", "Edge", "Vis", "Depth", "Seg"):
         assert f"─ {panel} " in help_text
+
+
+@pytest.mark.parametrize("command", ["generate", "plan", "runs show", "checkpoint inspect"])
+def test_help_wraps_with_the_terminal(command):
+    """A paragraph's line ends where its next word doesn't fit, not where the source's line ended."""
+    run = subprocess.run(
+        [sys.executable, "-m", "airshower", *command.split(), "--help"],
+        env={**os.environ, "COLUMNS": "80", "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = run.stdout.partition("╭─")[0].partition("Usage:")[2]
+    for paragraph in text.split("\n" + " " * 80 + "\n")[1:]:
+        lines = [line.strip() for line in paragraph.splitlines()]
+        for line, after in itertools.pairwise(line for line in lines if line):
+            assert len(line) + 1 + len(after.split()[0]) > 78
+    assert "<bool>" not in run.stdout
+
+
+def test_a_hint_names_the_command_that_helps(call):
+    assert call("generate", "--bogus")[2].endswith("(airshower generate --help explains the flags)\n")
+    assert call("runs", "show")[2].endswith("(airshower runs show --help explains the flags)\n")
 
 
 def test_flags_become_overrides_of_the_row_format():
@@ -155,7 +179,8 @@ def test_ctrl_c_stops_cleanly_with_130(tmp_path, random_model):
     for line in process.stderr or ():
         lines.append(line)
         if "replica on cpu" in line:
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes; and `timeout` to one before
     assert process.wait(timeout=60) == 130
     assert lines[-1] == f"airshower: stopped after 0 of 1 clips: see {tmp_path}/run/index.html\n"
     assert "Traceback" not in "".join(lines)
@@ -212,6 +237,16 @@ def test_memory_is_known_without_a_gpu(call):
     assert fits["text"] is fits["text,dit"] is True
     assert call("memory", row, "--model", "transfer2.5-2b", "--gpu-gib", "3")[0] == 1
     assert call("memory", row, "--gpu-gib", "3")[0] == 0  # the tiny model
+
+
+def test_a_clip_that_the_host_cannot_hold_is_known_beforehand(call, monkeypatch):
+    monkeypatch.setattr("airshower.pipelines.decoding.limits.machine_memory_bytes", lambda: 7 * 10**8)
+    row = "configs/examples/street_edge.json"
+    assert call("memory", row, "--gpu-gib", "24", "--resolution", "720")[0] == 0
+    code, table, _ = call("memory", row, "--gpu-gib", "24", "--resolution", "1080")
+    assert code == 1
+    assert "host memory: 0.2 GiB for the frames of a file (street_edge), of 0.2 GiB that one may take" in table
+    assert "more than is read: set max_frames, or take a smaller resolution" in table
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """`airshower evaluate`: what it can't do is said at once, and the table says which criteria are met."""
 
 import pytest
+import typer
 from rich.console import Console
 
 from airshower.pipelines.evaluation.looks import LOOKS, Confusion
 from airshower.pipelines.evaluation.report import Evaluation, Score
 from airshower.platform.cli import main
-from airshower.platform.commands.evaluate import confusion_table, score_table
+from airshower.platform.commands.evaluate import check_met, confusion_table, score_table
 
 
 def test_wrong_weights_are_one_line_before_anything_is_rendered(tmp_path, capsys):
@@ -17,6 +18,21 @@ def test_wrong_weights_are_one_line_before_anything_is_rendered(tmp_path, capsys
     assert str(tmp_path) in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def found(*passed):
+    scores = tuple(Score(name=str(number), values=(1.0,), passed=one) for number, one in enumerate(passed))
+    return Evaluation(settings={}, model={"name": "tiny-transfer", "sha256": ""}, scores=scores, seconds=1.0)
+
+
+def test_too_few_met_criteria_end_with_1(capsys):
+    check_met(found(True, False, None, True), 66)
+    with pytest.raises(typer.Exit) as end:
+        check_met(found(True, False, None, True), 67)
+    assert end.value.exit_code == 1
+    assert capsys.readouterr().err == "airshower: 66.7 % of the criteria are met, below 67 %\n"
+    with pytest.raises(ValueError, match="no score has a criterion"):
+        check_met(found(None), 0)
 
 
 def test_table_tells_met_from_missed():

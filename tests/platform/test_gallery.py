@@ -76,7 +76,15 @@ def test_each_file_can_be_downloaded_under_its_own_name_the_clip_first(tmp_path)
 
 @pytest.mark.parametrize(
     "damage",
-    ["{ truncated", "[]", '{"spec": {"seed": NaN}}', '{"spec": [1]}', '{"spec": {"edge": 3}}', '{"outputs": 7}'],
+    [
+        "{ truncated",
+        "[]",
+        '{"spec": {"seed": NaN}}',
+        '{"spec": [1]}',
+        '{"spec": {"edge": 3}}',
+        '{"outputs": 7}',
+        '{"spec": {"seed": 8}, "outputs": {"record": "other.json"}}',
+    ],
 )
 def test_a_clip_without_its_record_is_shown_from_the_manifest(tmp_path, damage):
     folder = make_run(tmp_path / "run")

@@ -13,7 +13,7 @@ from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.media import write_video
 from airshower.pipelines.planning.kinds import kinds_of
 from airshower.pipelines.rows import read_rows
-from tests.benchmarks.ledger import commit_of
+from tests.benchmarks.ledger import make
 
 
 @pytest.fixture
@@ -64,11 +64,15 @@ def test_what_the_run_folder_has_is_taken_off(call, rows, tmp_path):
     keyed = with_keys(found, ModelSource(preset=preset("tiny-transfer")), salt="")
     ledger = Ledger(open_store(tmp_path / "run"))
     ledger.require()
-    ledger.commit(commit_of(keyed[1]))
+    make(ledger, keyed[1])
     code, words, _ = plan(call, rows, "--device", "cpu", "--output", tmp_path / "run")
     assert code == 0
     assert words.startswith("2 rows for tiny-transfer")
     assert "1 are made already; the times of 1 of them correct the plan" in words
+    for row in (keyed[0], keyed[2]):
+        make(ledger, row)
+    code, words, _ = plan(call, rows, "--device", "cpu", "--output", tmp_path / "run")
+    assert (code, words) == (0, "nothing to plan: 3 rows made already")
 
 
 def test_rows_that_cannot_be_planned_are_named(call, rows, farm):
@@ -76,9 +80,16 @@ def test_rows_that_cannot_be_planned_are_named(call, rows, farm):
     (rows.parent / "short.mp4").write_bytes(b"no video")
     code, words, _ = plan(call, rows, "--model", "transfer2.5-2b", "--cluster", farm)
     assert code == 1
-    assert words.startswith("1 rows for")
+    assert words.startswith("1 row for")
     assert "not planned: rows-4: " in words
     assert re.search(r"not planned: rows-1: .*short.mp4: not a video", words)
+
+
+def test_that_no_row_can_be_read_is_said_with_the_reason(call, rows):
+    rows.write_text('{"prompt": "rain", "video_path": "none.mp4", "edge": {}}')
+    code, words, _ = plan(call, rows)
+    assert code == 1
+    assert words.startswith("nothing to plan: no row can be read not planned: rows-1: ")
 
 
 @pytest.mark.parametrize(

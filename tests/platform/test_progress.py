@@ -9,7 +9,18 @@ import time
 
 import pytest
 
-from airshower.pipelines.events import PoolsStarted, RowDone, RowFailed, RowProgress, RunStarted, StageFinished
+from airshower.pipelines.events import (
+    Expected,
+    Loaded,
+    Planned,
+    PoolsStarted,
+    RowDone,
+    RowFailed,
+    RowProgress,
+    RunStarted,
+    StageFinished,
+    Working,
+)
 from airshower.platform.progress import RunProgress, clock_words, printable, show_progress
 
 RUN = """
@@ -64,7 +75,8 @@ def test_a_pipe_gets_plain_lines_without_control_codes():
     lines = result.stderr.splitlines()
     assert lines[0] == "3 clips to make"
     assert "failed in read: bad: seed\\x1b[31m is too large" in lines
-    assert any(line.startswith("1 of 3 done, 1 failed, 0 in flight, prepare ") for line in lines)
+    assert "loading 1 replica on cpu" in lines
+    assert any(line.startswith("1 of 3 done, 1 failed, loading 1 replica on cpu, prepare ") for line in lines)
 
 
 def test_figures_follow_the_events():
@@ -85,6 +97,44 @@ def test_figures_follow_the_events():
     assert progress.rate("generate") == "5.0 s per row"
     assert progress.rate("write") == ""
     assert progress.eta_s == pytest.approx(1.5 * 10 / 2.5)  # 1.5 clips are left, 2.5 took the 10 s since the start
+
+
+def test_the_start_is_told_and_counts():
+    file, now = io.StringIO(), [0.0]
+    progress = RunProgress(clock=lambda: now[0])
+    with show_progress(progress, file) as on_event:
+        on_event(RunStarted(rows=5))
+        on_event(Working(words="starting Ray"))
+        assert progress.state == "starting Ray"
+        now[0] = 8.0
+        end = Expected(seconds=42, low_s=12, high_s=92)
+        on_event(Planned(pools="2 replicas on CPUs", end=end, gpu_hours=0.0))
+        on_event(PoolsStarted(replicas=2, device="cpu"))
+        assert progress.eta_s == 42
+        now[0] = 20.0
+        for loader in "abc":  # one in the place of another
+            on_event(Loaded(loader=loader, what="replica"))
+        on_event(Loaded(loader="d", what="text encoder"))
+    assert progress.state == "2 replicas on cpu"
+    assert file.getvalue().splitlines() == [
+        "5 clips to make",
+        "starting Ray",
+        "planned: 2 replicas on CPUs, the end after about 0:50 (0:20 to 1:40)",
+        "loading 2 replicas on cpu",
+        "1 of 2 replicas loaded after 0:20",
+        "2 of 2 replicas loaded after 0:20",
+    ]
+
+
+def test_an_end_that_is_near_is_not_now_and_one_that_is_over_is_not_told():
+    now = [0.0]
+    progress = RunProgress(clock=lambda: now[0])
+    progress.add(RunStarted(rows=1))
+    progress.add(Expected(seconds=30, low_s=10, high_s=90))
+    now[0] = 30.4
+    assert progress.eta_s == 1.0
+    now[0] = 36.0
+    assert progress.eta_s is None
 
 
 def test_a_flood_of_failures_is_cut_short():

@@ -10,6 +10,7 @@ from airshower.cluster.trace_export import open_export
 from airshower.configs.records import Commit, Failure, OutputFile, RunRecord
 from airshower.configs.spans import Span
 from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.run_records import RunRecords
 from airshower.platform.report.accounts import BINS, Report
 from airshower.platform.report.causes import FailedRow, causes
 from airshower.platform.report.page import render
@@ -72,7 +73,7 @@ def make_run(folder: Path, *, with_spans: bool) -> Path:
     ledger.require()
     begun = "2023-11-14T22:13:20+00:00"
     said = {"command": ("airshower", "generate"), "working_directory": "/", "version": "1"}
-    ledger.begin_run(RunRecord(run=RUN, begun=begun, rows=5, **said))
+    RunRecords(ledger).begin(RunRecord(run=RUN, begun=begun, rows=5, **said))
     parts = {"encode_s": 2.0, "denoise_s": 12.0, "decode_s": 4.0}
     ledger.commit(commit("a", 1, {"prepare": 2.0, "generate": 20.0, **parts}, 28, 32))
     ledger.commit(commit("b", 2, {"prepare": 4.0, "generate": 30.0, "denoise_s": 30.0}, 40, 50))

@@ -24,6 +24,7 @@ import pytest
 from airshower.cluster.jobs import Job
 from airshower.cluster.store import open_store
 from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.run_records import RunRecords
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "of-this-test-0123456789abcdef"
@@ -39,12 +40,17 @@ class Head:
     """A running head node: its job server and the environment of its clients."""
 
     address: str
+    driver_address: str
     sessions: Path
     client: dict[str, str]
 
     def submit(self, *arguments: str, token: str = TOKEN) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "airshower", "submit", "--address", self.address, *arguments]
-        environment = self.client | {"RAY_AUTH_TOKEN": token}
+        return self.call("submit", "--address", self.address, *arguments, token=token)
+
+    def call(self, *arguments: str, token: str = TOKEN, home: Path | None = None) -> tuple[int, str, str]:
+        """Any command; an empty token is none."""
+        command = [sys.executable, "-m", "airshower", *arguments]
+        environment = self.client | {"RAY_AUTH_TOKEN": token} | ({"HOME": str(home)} if home is not None else {})
         ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
         return ended.returncode, ended.stdout, ended.stderr
 
@@ -89,7 +95,8 @@ def head() -> Iterator[Head]:
         process = subprocess.Popen(command, cwd=folder, env=server, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_for_port(ports["dashboard-port"], process, folder / "log")
-        yield Head(f"http://127.0.0.1:{ports['dashboard-port']}", folder / "ray", client)
+        http, driver = (f"127.0.0.1:{ports[name]}" for name in ("dashboard-port", "port"))
+        yield Head(f"http://{http}", driver, folder / "ray", client)
     finally:
         process.terminate()
         try:
@@ -123,7 +130,7 @@ def test_a_job_runs_once_whatever_its_cluster_has_installed(head, tmp_path):
     assert again == log
     assert said.splitlines()[0] == "airshower: once: handed in before, so nothing is started; its state is SUCCEEDED"
     ledger = Ledger(open_store(str(tmp_path / "run"), probe=False))
-    assert (len(ledger.runs()), len(ledger.committed())) == (1, 1)
+    assert (len(RunRecords(ledger).all(pytest.fail)), len(ledger.committed())) == (1, 1)
 
     code, _, said = head.submit(*call, "--seed", "8")
     assert code == 2
@@ -154,6 +161,25 @@ def test_who_lacks_the_token_is_told_so(head):
     code, _, said = head.submit("generate", ROW, "--output", "s3://drives/run", token="wrong-0123456789abcdef")
     assert code == 2
     assert re.fullmatch(r"airshower: job server of .*: it refuses the token: put the cluster's into .*\n", said)
+
+
+@pytest.mark.cluster
+def test_drivers_of_their_own_give_the_token_as_jobs_do(head, tmp_path):
+    (tmp_path / "home" / ".ray").mkdir(parents=True)
+    there = ("--address", head.driver_address)
+    row = ("generate", ROW, "--num-steps", "1", "--max-frames", "1", "--output", str(tmp_path / "run"), *there)
+    for command, token, reason in (
+        (row, "", "it asks for a token"),
+        (("plan", ROW, *there), "wrong-0123456789abcdef", "it refuses the token of RAY_AUTH_TOKEN"),
+    ):
+        code, _, said = head.call(*command, token=token, home=tmp_path / "home")
+        remedy = r"put the cluster's into ~/\.ray/auth_token or RAY_AUTH_TOKEN"
+        assert code == 2
+        assert re.fullmatch(rf"(1 clip to make\n)?airshower: Ray cluster at [\d.:]+: {reason}: {remedy}\n", said), said
+    (tmp_path / "home" / ".ray" / "auth_token").write_text(TOKEN)
+    code, summary, said = head.call(*row, token="", home=tmp_path / "home")
+    assert code == 0, said
+    assert summary.startswith("1 done, 0 failed")
 
 
 @pytest.mark.cluster
@@ -237,6 +263,14 @@ def test_what_cannot_work_there_is_refused_here(call, monkeypatch, arguments, me
     code, _, errors = call("submit", "--address", "http://127.0.0.1:9", "--", *arguments)
     assert code == 2
     assert re.fullmatch(rf"airshower: .*{message}.*\n", errors), errors
+
+
+@pytest.mark.usefixtures("no_cluster")  # a connection that is there would be taken
+def test_a_client_address_is_refused_for_rows(call, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    code, _, errors = call("generate", ROW, "-o", str(tmp_path), "--address", "ray://127.0.0.1:9")
+    assert code == 2
+    assert errors.splitlines()[-1].startswith("airshower: Ray cluster at ray://127.0.0.1:9: rows can't be made through")
 
 
 def test_a_cluster_that_is_not_there_is_one_line(call, monkeypatch):

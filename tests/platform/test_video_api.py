@@ -107,7 +107,7 @@ def test_it_says_that_it_starts_and_stops(tmp_path):
     assert service.ask("GET", "/docs").status_code == 200
     service.open()
     assert health() == (200, "ready", True)
-    service.api.refuse()
+    asyncio.run(service.api.close())
     assert health() == (503, "stopping", False)
     assert service.ask("GET", "/v1/videos").status_code == 503
 

@@ -15,6 +15,7 @@ from airshower.configs.records import RunRecord
 from airshower.configs.row_formats import spec_of
 from airshower.pipelines.ledger.committer import Committer
 from airshower.pipelines.ledger.ledger import Ledger
+from airshower.pipelines.ledger.run_records import RunRecords
 from airshower.pipelines.media import shown_file
 
 SIZE = (32, 48)
@@ -48,13 +49,22 @@ class Run:
         """A run of a command; clips are committed by the last one."""
         self.run = run
         about = {"begun": "2026-01-01T00:00:00+00:00", "command": (), "working_directory": "/", "rows": 1}
-        self.ledger.begin_run(RunRecord(run=run, version="0", epoch=epoch, **about))
+        RunRecords(self.ledger).begin(RunRecord(run=run, version="0", epoch=epoch, **about))
 
     def clip(
-        self, name: str, key: str, *, prompt: str = "rain", frames: int = 5, fps: float = 10, filmed: bool = True
+        self,
+        name: str,
+        key: str,
+        *,
+        prompt: str = "rain",
+        frames: int = 5,
+        fps: float = 10,
+        filmed: bool = True,
+        controls: tuple[str, ...] = ("edge",),
     ) -> Row:
-        """Commits a clip of one camera with edges."""
-        fields = {"name": name, "prompt": prompt, "video_path": "in.mp4", "edge": {}, "seed": int(key, 16)}
+        """Commits a clip of one camera."""
+        fields = {"name": name, "prompt": prompt, "video_path": "in.mp4", "seed": int(key, 16)}
+        fields |= {control: {} for control in controls}
         prepared = PreparedClip(
             fps=fps,
             frames=frames,
@@ -63,7 +73,7 @@ class Run:
             input_height=SIZE[0],
             input_width=SIZE[1],
             shown_input=shown_file(pictures(1, frames), fps),
-            controls={"edge": pack_frames(pictures(2, frames))},
+            controls={control: pack_frames(pictures(2, frames)) for control in controls},
             masks={},
             camera_tracks={"camera": track(frames)} if filmed else {},
         )

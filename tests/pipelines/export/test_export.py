@@ -13,11 +13,12 @@ import webdataset
 from airshower.cluster.local_store import LocalStore
 from airshower.cluster.store import open_store
 from airshower.configs.export_records import ExportSettings, PlannedClip
-from airshower.configs.messages import RowError
+from airshower.configs.messages import Row
 from airshower.pipelines.export.clips import ExportError
 from airshower.pipelines.export.export import ExportSummary, export
 from airshower.pipelines.export.shard_book import ShardBook
-from airshower.pipelines.manifest import Manifest, ManifestEntry
+from airshower.pipelines.folder_manifest import Manifest
+from airshower.pipelines.ledger.missing import made_entry
 from airshower.pipelines.media import read_video
 from tests.pipelines.export.conftest import Run, pictures
 
@@ -43,12 +44,12 @@ def keys(folder: Path) -> list[str]:
 
 
 def manifest(run: Run, **names: str) -> None:
-    """The rows of the last run: name by key."""
-    table = Manifest(run.ledger.store)
+    """The folder's table after a run that was asked for some rows: name by key."""
+    table = Manifest(run.ledger, run.run)
     for index, (key, name) in enumerate(names.items()):
-        error = RowError(stage="s", type="t", message="m")
-        table.add(ManifestEntry(index=index, name=name, key=key * 64, source="s", prompt="p", error=error))
-    table.write()
+        row = Row(index=index, name=name, key=key * 64, source="s", prompt="p", spec=None)
+        table.add(made_entry(row, run.ledger.commit_of(key * 64)))
+    table.settle({}, {}, pytest.fail)
 
 
 def test_a_webdataset_holds_what_was_committed(run, tmp_path):
@@ -64,8 +65,8 @@ def test_a_webdataset_holds_what_was_committed(run, tmp_path):
     assert last["edge.mp4"] == (made / "a.1_control_edge.mp4").read_bytes()
     about = json.loads(last["json"])
     assert (about["caption"], about["seed"], about["fps"], about["frames"]) == ("rain 5", 12, 10, 5)
-    assert (about["height"], about["width"], about["model"]["sha256"]) == (32, 48, "f00")
-    camera = about["cameras"]["camera"]
+    assert (about["height"], about["width"], json.loads(about["model"])["sha256"]) == (32, 48, "f00")
+    camera = json.loads(about["cameras"])["camera"]
     assert camera["intrinsics_px"] == {"fx": 45, "fy": 40, "cx": 24, "cy": 16}
     assert np.array(camera["camera_to_world"])[:, 0, 3].tolist() == [0, 0.5, 1, 1.5, 2]
     with tarfile.open(tmp_path / "set" / "shard-000000.tar") as archive:
@@ -77,7 +78,7 @@ def test_controls_inputs_and_cameras_are_left_out_or_taken_in(run, tmp_path):
     exported(run, tmp_path / "set", bare)
     first = samples(tmp_path / "set" / "shard-000000.tar")[0]
     assert set(first) - {"__key__", "__url__", "__local_path__"} == {"json", "txt", "mp4", "input.mp4"}
-    assert json.loads(first["json"])["cameras"] is None
+    assert json.loads(first["json"])["cameras"] == ""
     run.clip("still", "0", frames=1)
     exported(run, tmp_path / "stills", select="still")
     (still,) = samples(tmp_path / "stills" / "shard-000000.tar")
@@ -137,7 +138,7 @@ class StoppingStore(LocalStore):
         return super()._ask(call, path, *args)
 
 
-@pytest.mark.parametrize(("name", "all_writes", "every"), [("webdataset", 7, 1), ("lerobot", 14, 3)])
+@pytest.mark.parametrize(("name", "all_writes", "every"), [("webdataset", 6, 1), ("lerobot", 16, 3)])
 def test_a_killed_export_leaves_nothing_half_and_is_finished_by_the_next(tmp_path, name, all_writes, every):
     run = Run(tmp_path / "run")
     for key in "ab":
@@ -167,8 +168,8 @@ def test_exports_at_once_make_one_dataset(run, tmp_path):
 
 def test_a_shard_that_another_export_has_planned_is_taken_as_it_is(run, tmp_path):
     store = open_store(tmp_path / "set")
-    book = ShardBook(store)
-    book.require(TAR)
+    book = ShardBook(store, TAR)
+    book.require()
     theirs = book.plan(0, (PlannedClip(key="b" * 64, name="c", frames=2, caption="rain 2"),))
     assert book.plan(0, ()) == theirs
     assert exported(run, tmp_path / "set") == ExportSummary(added=3, kept=0, shards=2)
@@ -204,7 +205,7 @@ def test_every_camera_has_its_video(tmp_path, apart):
     exported(run, tmp_path / "set")
     (sample,) = samples(tmp_path / "set" / "shard-000000.tar")
     about = json.loads(sample["json"])
-    assert about["views"] == list(about["cameras"]) == ["front_wide", "rear"]
+    assert about["views"] == list(json.loads(about["cameras"])) == ["front_wide", "rear"]
     for seed, camera in ((4, "front_wide"), (5, "rear")):
         (tmp_path / "one.mp4").write_bytes(sample[f"{camera}.mp4"])
         seen = read_video(str(tmp_path / "one.mp4")).frames
@@ -235,9 +236,78 @@ def test_a_folder_that_does_not_fit_is_refused(run, tmp_path):
     with pytest.raises(ExportError, match="empty has no clip yet"):
         exported(Run(tmp_path / "empty"), tmp_path / "new")
     assert not (tmp_path / "new").exists() or not files_of(tmp_path / "new")
-    (tmp_path / "set" / ".airshower" / "export.json").write_text("{}")
-    with pytest.raises(ExportError, match=r"export.json: is no record of an export"):
+    (tmp_path / "set" / ".airshower" / "plans" / "000000.json").write_text("{}")
+    with pytest.raises(ExportError, match=r"000000.json: is no record of an export"):
         exported(run, tmp_path / "set")
+
+
+MIXED = {"a": ("edge",), "b": ("edge", "vis"), "c": ("vis",), "d": ("edge",)}
+
+
+@pytest.fixture
+def mixed(tmp_path) -> Run:
+    """A run whose rows have different controls; by key as by name."""
+    run = Run(tmp_path / "mixed")
+    for name, controls in MIXED.items():
+        run.clip(name, name, controls=controls, filmed=name != "a")
+    return run
+
+
+def test_rows_with_different_controls_are_one_webdataset_that_others_read(mixed, tmp_path):
+    exported(mixed, tmp_path / "set")
+    shards = [samples(shard) for shard in sorted((tmp_path / "set").glob("*.tar"))]
+    assert [[sample["__key__"][0] for sample in shard] for shard in shards] == [["b"], ["a", "d"], ["c"]]
+    for sample in (sample for shard in shards for sample in shard):
+        controls = MIXED[sample["__key__"][0]]
+        assert {name for name in sample if name.endswith(".mp4")} == {f"{control}.mp4" for control in controls}
+    # Hugging Face's datasets takes columns from the first samples, which must agree, and the types of fields as well
+    members = [{frozenset(sample) for sample in shard} for shard in shards]
+    assert {len(kinds) for kinds in members} == {1}
+    assert all(kinds.pop() <= shards[0][0].keys() for kinds in members)
+    fields = [json.loads(sample["json"]) for shard in shards for sample in shard]
+    assert len({tuple(sorted((name, type(value)) for name, value in one.items())) for one in fields}) == 1
+
+
+def test_a_lerobot_dataset_has_the_videos_that_all_its_clips_have(mixed, tmp_path):
+    told = []
+    settings = ExportSettings(dataset="lerobot", cameras=False)
+    exported(mixed, tmp_path / "all", settings, tell=told.append)
+    assert [path.name for path in (tmp_path / "all" / "videos").iterdir()] == ["observation.images.camera"]
+    assert told[0].endswith("some of these have none: control_edge, control_vis")
+    exported(mixed, tmp_path / "edges", settings, select="[abd]", tell=told.append)
+    videos = sorted(path.name for path in (tmp_path / "edges" / "videos").iterdir())
+    assert videos == ["observation.images.camera", "observation.images.edge"]
+    assert exported(mixed, tmp_path / "edges", settings, select="[ab]", tell=pytest.fail).kept == 3
+    with pytest.raises(ExportError, match=r"clip c: .* the first one has observation.images.edge, c hasn't"):
+        exported(mixed, tmp_path / "edges", settings)
+
+
+def test_a_refused_export_ties_its_folder_to_nothing(mixed, tmp_path):
+    with pytest.raises(ExportError, match="--no-cameras"):
+        exported(mixed, tmp_path / "set", ExportSettings(dataset="lerobot"))
+    assert list((tmp_path / "set").iterdir()) == []
+    assert exported(mixed, tmp_path / "set", ExportSettings(dataset="parquet")).added == 4
+
+
+def test_what_no_export_wrote_is_kept(mixed, tmp_path):
+    exported(mixed, tmp_path / "set", select="d")
+    (tmp_path / "set" / "notes.txt").write_text("mine")
+    (tmp_path / "set" / "shard-000001.tar").write_text("mine")
+    before = files_of(tmp_path / "set")
+    with pytest.raises(ExportError, match=r"set: shard-000001.tar: no export wrote that: it is kept: move it away"):
+        exported(mixed, tmp_path / "set")
+    assert files_of(tmp_path / "set") == before
+    (tmp_path / "set" / "shard-000001.tar").unlink()
+    assert exported(mixed, tmp_path / "set").added == 3
+
+    settings = ExportSettings(dataset="lerobot", cameras=False)
+    exported(mixed, tmp_path / "episodes", settings, select="[ad]")
+    info = tmp_path / "episodes" / "meta" / "info.json"
+    info.write_text(info.read_text() + " ")
+    before = info.read_bytes()
+    with pytest.raises(ExportError, match=r"episodes: meta/info.json: not as an export wrote it: move it away"):
+        exported(mixed, tmp_path / "episodes", settings, select="[abd]")
+    assert info.read_bytes() == before
 
 
 def test_object_storage_at_both_ends(bucket, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from airshower.actors.checkpoints import MadeChunk
 from airshower.cluster.local_store import LocalStore
-from airshower.pipelines.dispatch.dispatcher import Dispatch
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.events import LiveEvent
 from airshower.pipelines.kept_chunks import KeptChunks, RowChunks
 from airshower.pipelines.ledger.saved_chunks import SavedChunks

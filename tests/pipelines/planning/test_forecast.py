@@ -8,7 +8,7 @@ from airshower.actors.model_costs import ModelCosts
 from airshower.cluster.inventory import Inventory, Node
 from airshower.configs.gpus import GPUS
 from airshower.configs.presets import preset
-from airshower.pipelines.events import RowDone, RowFailed, StageFinished
+from airshower.pipelines.events import Loaded, RowDone, RowFailed, RowProgress, StageFinished
 from airshower.pipelines.planning.forecast import Forecast
 from airshower.pipelines.planning.plan import plan
 from airshower.pipelines.planning.service_times import ServiceTimes
@@ -49,6 +49,32 @@ def test_the_pace_tells_what_service_times_do_not():
     for number in range(30):  # replicas wait as long as they work
         tell_round(forecast, number, taken_s)
     assert forecast.finish(60 + 30 * 2 * taken_s).seconds == pytest.approx(60 + 100 * 2 * taken_s, rel=0.12)
+
+
+def test_rows_under_way_say_how_far_they_are():
+    made, forecast = four("H200", 4)
+    taken_s = made.workload.generate_s[0][0]
+    forecast.tell(Loaded(loader="a", what="replica"))
+    forecast.finish(200.0)  # loading took longer than planned
+    for index in range(4):
+        forecast.tell(RowProgress(index=index, name="a", fraction=0.5))
+    assert forecast.finish(200 + taken_s / 2).seconds == pytest.approx(200 + taken_s, rel=0.01)
+    for index in range(4):
+        forecast.tell(RowProgress(index=index, name="a", fraction=0.75))
+    assert forecast.finish(200 + taken_s).seconds == pytest.approx(200 + 1.25 * taken_s, rel=0.01)
+
+
+def test_what_is_late_is_never_about_to_end():
+    _, forecast = four("H200", 4)
+    forecast.finish(0.0)
+    assert forecast.finish(4000.0).seconds >= 5000  # nothing is even loaded
+    tell_round(forecast, 0)
+    assert forecast.finish(4000.0).seconds == 4000
+    _, forecast = four("H200", 5)
+    tell_round(forecast, 0)
+    forecast.tell(RowProgress(index=4, name="a", fraction=1.0))
+    forecast.finish(1000.0)
+    assert forecast.finish(1400.0).seconds >= 1500
 
 
 def test_failed_rows_are_no_work_and_the_end_is_the_end():
