@@ -79,7 +79,11 @@ def serve(
     ] = None,
     allow_url_prefix: Annotated[
         list[str] | None,
-        typer.Option(metavar="PREFIX", help="Start of URLs that specs may name; repeatable", rich_help_panel=_ACCESS),
+        typer.Option(
+            metavar="PREFIX",
+            help="Start of URLs that specs may name, of a host that is trusted; repeatable",
+            rich_help_panel=_ACCESS,
+        ),
     ] = None,
     max_queued: Annotated[
         int, typer.Option(min=1, metavar="N", help="Unfinished videos; more get 429", rich_help_panel=_LIMITS)
