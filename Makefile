@@ -1,6 +1,6 @@
 # make demo   set up, then generate the shipped examples and say where their gallery is
 # make test   set up, then lint, types and the whole test suite
-# make campaign   set up, then kill workers, ranks, nodes and drivers under a run: a few minutes
+# make campaign   set up, then kill workers, ranks, nodes and drivers under a run, and read spoilt files: a few minutes
 #
 # All are complete on a fresh machine with Python >= 3.11. PYTHON=python3.12 picks another interpreter,
 # VENV=DIR another place for the environment.
@@ -22,6 +22,7 @@ test: check
 
 campaign: $(READY)
 	$(BIN)/python -m tests.campaigns.faults --rows 8 --faults 5
+	$(BIN)/python -m tests.campaigns.hostile_files --files 60
 
 check: $(READY)
 	$(BIN)/ruff check

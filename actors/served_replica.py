@@ -22,8 +22,9 @@ from airshower.configs.gang_layout import GangLayout
 from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 
-# what `airshower.pipelines.annotate.annotate_row` does; pipelines are above this folder
-Annotate = Callable[[Row, Annotator], Row]
+# What `airshower.pipelines.annotate.annotate_row` does, until the last argument says to stop; pipelines are above this
+# folder.
+Annotate = Callable[[Row, Annotator, Callable[[], bool]], Row]
 
 
 class StoppedError(Exception):
@@ -69,7 +70,7 @@ class ServedReplica:
             self._busy_since_s = time.monotonic()
             loop.call_soon_threadsafe(signs.put_nowait, fraction)
 
-        work = loop.run_in_executor(self._thread, self._work, row, report)
+        work = loop.run_in_executor(self._thread, self._work, row, report, gone.is_set)
         work.add_done_callback(lambda done: None if done.cancelled() else signs.put_nowait(done.result()))
         try:
             sign: float | Row = 0.0
@@ -79,7 +80,7 @@ class ServedReplica:
         finally:
             gone.set()  # the thread ends at its next progress report; the next row waits for it
 
-    def _work(self, row: Row, report: Callable[[float], None]) -> Row:
+    def _work(self, row: Row, report: Callable[[float], None], stopped: Callable[[], bool]) -> Row:
         """Annotates, encodes the prompts and generates; runs in the model's thread."""
         stage, started_s = "annotate", time.monotonic()
         seconds = dict(row.seconds)
@@ -87,7 +88,7 @@ class ServedReplica:
         try:
             report(0.0)
             if row.spec is not None and row.spec.needs_annotator:
-                row = self._annotate(row, self._annotator)
+                row = self._annotate(row, self._annotator, stopped)
                 added = row.prepared
                 seconds["annotate"] = time.monotonic() - started_s
                 report(0.0)

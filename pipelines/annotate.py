@@ -1,11 +1,11 @@
 """What a row leaves to the annotators: depth, segmentation and masks of words, computed from its input video.
 
 Order of operations as in the published Transfer2.5 inference: the networks see the file's own frames, all that the clip
-has; what they give is resized like a file. Reads the video itself, so that frames of its size never travel. Assumes a
-prepared row, whose other controls and masks are there.
+has; what they give is resized like a file. The video is read again, as the caller has it read, so that frames of its
+size never travel from stage to stage. Assumes a prepared row, whose other controls and masks are there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -18,9 +18,13 @@ from airshower.configs.annotators import DEPTH, DETECTOR, TRACKER
 from airshower.configs.messages import PreparedClip, Row
 from airshower.configs.sizes import Size
 from airshower.configs.spec import ClipSpec, Control
+from airshower.pipelines.decoding.limits import MediaLimits
 from airshower.pipelines.decoding.source import Reading
 from airshower.pipelines.media import read_video
+from airshower.pipelines.named_errors import named
 from airshower.pipelines.prepare import CONTROL_INTERPOLATION, MASK_THRESHOLD, packed_mask
+
+ReadInput = Callable[[ClipSpec, int], np.ndarray]  # what `input_frames` does
 
 PROMPT_WORDS = 128  # of a clip's prompt, where nothing says what to segment; as published
 
@@ -35,23 +39,32 @@ class AnnotatorLike(Protocol):
     def sha256(self, name: str) -> str: ...
 
 
-def annotate_row(row: Row, annotator: AnnotatorLike) -> Row:
+def input_frames(spec: ClipSpec, frames: int, limits: MediaLimits | None = None) -> np.ndarray:
+    """The first frames of a row's input at the file's size, uint8 (F, H, W, 3); raises as `read_video`."""
+    if spec.video_path is None:
+        raise ValueError("video_path: missing, and there is nothing else to compute controls and masks from: give it")
+    # What was said of the file once needn't be said again.
+    reading = Reading(limits=limits or MediaLimits(), keep_damaged=spec.keep_damaged_frames)
+    with named("video_path", spec.video_path):
+        return read_video(spec.video_path, max_frames=frames, reading=reading).frames
+
+
+def annotate_row(row: Row, annotator: AnnotatorLike, read: ReadInput = input_frames) -> Row:
     """Adds to a prepared row what its spec leaves to annotators; raises what `annotate_clip` does."""
     if not isinstance(row.spec, ClipSpec) or not isinstance(row.prepared, PreparedClip):
         raise ValueError(f"row {row.name}: reached annotate without a prepared clip: this is a bug in the graph")
-    return replace(row, prepared=annotate_clip(row.spec, row.prompt, row.prepared, annotator))
+    return replace(row, prepared=annotate_clip(row.spec, row.prompt, row.prepared, annotator, read))
 
 
-def annotate_clip(spec: ClipSpec, prompt: str, prepared: PreparedClip, annotator: AnnotatorLike) -> PreparedClip:
+def annotate_clip(
+    spec: ClipSpec, prompt: str, prepared: PreparedClip, annotator: AnnotatorLike, read: ReadInput = input_frames
+) -> PreparedClip:
     """Adds the controls and masks that a prepared clip lacks; `prompt` is the row's.
 
-    Raises ValueError, naming the field, where nothing of its words is in the first frame and where the weights of a
-    network are missing or wrong.
+    Raises what `read` does, and ValueError, naming the field, where nothing of its words is in the first frame and
+    where the weights of a network are missing or wrong.
     """
-    if spec.video_path is None:
-        raise ValueError("video_path: missing, and there is nothing else to compute controls and masks from: give it")
-    reading = Reading(keep_damaged=spec.keep_damaged_frames)  # what was said of it once needn't be said again
-    video = _Annotated(read_video(spec.video_path, max_frames=prepared.frames, reading=reading).frames, annotator)
+    video = _Annotated(read(spec, prepared.frames), annotator)
     size = Size(prepared.height, prepared.width)
     controls = {
         key: prepared.controls.get(key) or pack_frames(video.control(key, spec, prompt, size)) for key in spec.controls

@@ -9,8 +9,6 @@ converted as BT.709.
 
 import io
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,6 +32,7 @@ from airshower.pipelines.decoding.source import Reading, Source, opened_source
 RATE_TOLERANCE = 1e-3  # relative; 24 and 24000/1001 fps go together
 JPEG_QUALITY = 85  # 0..100, as published
 _JPEG_MOST_PX = 65_500  # libjpeg's limit, below the format's
+_MP4 = {"movflags": "+faststart"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +124,7 @@ def write_video(target: str | os.PathLike[str] | IO[bytes], frames: np.ndarray, 
     """
     _check_encodable(frames, fps)
     if not isinstance(target, str | os.PathLike):
-        with tempfile.TemporaryDirectory(prefix="airshower-") as folder:
-            encoded = Path(folder) / "video.mp4"
-            _encode(encoded, frames, fps, crf)
-            with encoded.open("rb") as file:
-                shutil.copyfileobj(file, target)
+        target.write(_encoded(frames, fps, crf))
         return
     path = Path(target)
     part = path.with_name(f".{uuid.uuid4().hex}.part")
@@ -187,9 +182,44 @@ def _check_encodable(frames: np.ndarray, fps: float) -> None:
         raise ValueError(f"{fps} fps can't be encoded: give a rate above 0 and below 1000")
 
 
-def _encode(path: Path, frames: np.ndarray, fps: float, crf: int) -> None:
+class _Reread:
+    """What was written so far, to be read while more is written: FFmpeg moves an mp4's index to the front so."""
+
+    def __init__(self, buffer: io.BytesIO) -> None:
+        self._buffer, self._place = buffer, 0
+
+    def read(self, most: int) -> bytes:
+        with self._buffer.getbuffer() as written:
+            data = bytes(written[self._place : self._place + most])
+        self._place += len(data)
+        return data
+
+    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        origins = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._buffer.getbuffer().nbytes}
+        self._place = origins[whence] + place
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _encoded(frames: np.ndarray, fps: float, crf: int) -> bytes:
+    """In memory: no temporary file, which the process that reads uploads may not write."""
+    buffer = io.BytesIO()
+    _encode(buffer, frames, fps, crf)
+    return buffer.getvalue()
+
+
+def _encode(target: Path | io.BytesIO, frames: np.ndarray, fps: float, crf: int) -> None:
     height, width = (side - side % 2 for side in frames.shape[1:3])
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    if isinstance(target, Path):
+        opened = av.open(str(target), "w", format="mp4", options=_MP4)
+    else:
+        opened = av.open(target, "w", format="mp4", options=_MP4, io_open=lambda *_: _Reread(target))
+    with opened as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         # The same frames give the same bytes, always: threads cut pictures differently, and x264's AVX-512 code for

@@ -112,9 +112,11 @@ def clip_shape(spec: ClipSpec) -> tuple[Size, int]:
     Raises as `prepare_clip` does.
     """
     first = spec.model_copy(update={"max_frames": 1})
-    leader = _read_leader(first, RowReader(Reading(keep_damaged=spec.keep_damaged_frames)))
-    with named(leader.field):
-        frames = 1 if holds_depth(leader.path) else read_header(leader.path).frames
+    reader = RowReader(Reading(keep_damaged=spec.keep_damaged_frames))
+    leader = _read_leader(first, reader)
+    with named(leader.field, leader.path):
+        as_numbers = holds_depth(leader.path, reader.reading.limits)
+        frames = 1 if as_numbers else read_header(leader.path).frames
     return leader.size, min(frames, spec.max_frames or frames)
 
 
@@ -166,8 +168,8 @@ def _read_control(
     field, interpolation = f"{key}.control_path", CONTROL_INTERPOLATION[key]
     if not isinstance(control, DepthSpec):
         return reader.video(field, path, max_frames=most, fit=fit, interpolation=interpolation)
-    with named(field):
-        as_numbers = holds_depth(path)
+    with named(field, path):
+        as_numbers = holds_depth(path, reader.reading.limits)
     if as_numbers:
         return _read_depth(field, path, control.values, reader, most, fit, fps)
     if control.values not in (None, "levels"):
@@ -223,7 +225,7 @@ def _guided_region(spec: ClipSpec, leader: _Leader, reader: RowReader) -> Packed
     path = spec.guided_generation_mask
     if path is None:
         return None
-    with named("guided_generation_mask"):
+    with named("guided_generation_mask", path):
         region = read_region_mask(
             path,
             frames=leader.frames,

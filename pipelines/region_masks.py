@@ -5,9 +5,6 @@ is covered or not before it is resized, to the nearest. Paths may be local or an
 compared: folders and arrays have none.
 """
 
-import io
-import zipfile
-import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +13,9 @@ import numpy as np
 
 from airshower.cluster import storage
 from airshower.configs.sizes import Size
+from airshower.pipelines.decoding.arrays import listed, read_npz
 from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.limits import MediaLimits
 from airshower.pipelines.decoding.name_order import in_name_order
 from airshower.pipelines.decoding.source import Reading
 from airshower.pipelines.doubts import mask_doubt, shape_doubt
@@ -53,7 +52,7 @@ def read_region_mask(
     clip = _Clip(frames=frames, size=size, source_size=source_size or size)
     reading = reading or Reading()
     if path.lower().endswith(".npz"):
-        return _from_labels(path, clip, foreground_labels)
+        return _from_labels(path, clip, foreground_labels, reading.limits)
     if foreground_labels is not None:
         raise MediaError(f"{path}: foreground labels are given and only .npz files have labels: remove them")
     if not storage.is_folder(path):
@@ -102,8 +101,8 @@ def _from_pictures(videos: Sequence[Video], clip: _Clip) -> RegionMask:
     return RegionMask(covered_FHW=covered, notes=tuple(note for note in notes if note))
 
 
-def _from_labels(path: str, clip: _Clip, foreground_labels: Collection[int] | None) -> RegionMask:
-    labels = _read_labels(path)
+def _from_labels(path: str, clip: _Clip, foreground_labels: Collection[int] | None, limits: MediaLimits) -> RegionMask:
+    labels = _read_labels(path, limits)
     frames, size = clip.frames, clip.size
     if labels.ndim != 3 or labels.dtype.kind not in "biu" or 0 in labels.shape:
         raise MediaError(
@@ -146,19 +145,20 @@ def _alike(height_width: tuple[int, ...], size: Size) -> bool:
     return abs(width / height * size.height / size.width - 1) < 0.05
 
 
-def _read_labels(path: str) -> np.ndarray:
-    content = storage.read_bytes(path)
+def _read_labels(path: str, limits: MediaLimits) -> np.ndarray:
+    def choose(names: Sequence[str]) -> str:
+        if ARRAY_NAME not in names:
+            raise MediaError(
+                f"{path}: no {ARRAY_NAME} in it, only {listed(names)}: save it with numpy.savez(path, labels)"
+            )
+        return ARRAY_NAME
+
+    data = storage.read_bytes(path)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            if ARRAY_NAME not in archive:
-                found = ", ".join(archive.files) or "nothing"
-                raise MediaError(f"{path}: no {ARRAY_NAME} in it, only {found}: save it with numpy.savez(path, labels)")
-            return archive[ARRAY_NAME]
+        return read_npz(data, path, limits, choose)
     except MediaError:
         raise
-    # what numpy raises for: no zip, cut off, no end, pickles and shapes it can't read, damaged data; a lone .npy file
-    # loads as an array, which is no context manager
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error, TypeError) as error:
+    except ValueError as error:
         raise MediaError(f"{path}: not an .npz file, or truncated: make or copy it again") from error
 
 

@@ -37,6 +37,7 @@ from airshower.pipelines.spool import Spool
 
 _CHECKERS = 16  # threads; they wait for storage
 _BATCH = 2000  # rows that are checked side by side
+_MOST_PROMPT_BYTES = 1 << 20
 _FOLDERS_TOO = ("guided_generation_mask", "depth.control_path")  # with a file per frame
 _PAIRS = (("prompt", "prompt_path"), ("mask_path", "mask_prompt"), ("control_path", "control_prompt"))
 _EITHER = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}  # a setting that is given ends the other
@@ -174,6 +175,8 @@ class _Reader:
 
     def _prompt(self, spec: AnySpec) -> str:
         if spec.prompt_path is not None:
+            if self.size_bytes(spec.prompt_path) > _MOST_PROMPT_BYTES:
+                raise ValueError(f"prompt_path: {spec.prompt_path} is larger than 1 MiB, as no prompt is: fix the path")
             return self.text(spec.prompt_path)
         prompt = spec.prompt or ""
         if not prompt.strip():

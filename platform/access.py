@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 from airshower.configs.row_formats import named_files
 
+_NOWHERE = Path()
+
 
 class AccessError(ValueError):
     """A spec names a file or URL that this server does not let clients read."""
@@ -44,8 +46,17 @@ class Access:
 
     def _check_path(self, field: str, path: str) -> None:
         folders = [Path(folder).resolve() for folder in self.folders]
-        absolute = Path(path).is_absolute() and "\0" not in path
-        if not absolute or not any(Path(path).resolve().is_relative_to(folder) for folder in folders):
+        if not any(_resolved(path).is_relative_to(folder) for folder in folders):
             named = " or ".join(str(folder) for folder in folders)
             allowed = f"use an absolute path below {named}" if folders else "upload the file"
             raise AccessError(f"{field}: {path!r} is a path this server may not read: {allowed}")
+
+
+def _resolved(path: str) -> Path:
+    """The file that an absolute path leads to; none that anybody may read for other texts, and links in circles."""
+    if not Path(path).is_absolute() or "\0" in path:
+        return _NOWHERE
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError):
+        return _NOWHERE

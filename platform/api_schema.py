@@ -4,7 +4,7 @@ A row comes as JSON or inside a form whose files are streamed to disk, so no han
 it is described here, from the row format itself.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -21,6 +21,9 @@ DESCRIPTION = """Post a row (the fields of `airshower spec schema`), get a video
 3. `GET /v1/videos/{id}/content` for the mp4, or for the jpg of a clip of one frame"""
 
 EXAMPLE = {"prompt": "A sunny street with a red car and tall trees.", "edge": {"control_weight": 1.0}, "seed": 2025}
+
+
+Phase = Literal["starting", "ready", "stopping"]
 
 
 class Problem(BaseModel):
@@ -61,6 +64,7 @@ class ModelList(BaseModel):
 class Health(BaseModel):
     """Whether videos can be generated now."""
 
+    status: Phase
     ready: bool
     replicas: int = Field(description="Loaded models that are ready")
     unfinished: int = Field(description="Videos queued or running")
@@ -69,6 +73,13 @@ class Health(BaseModel):
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its documentation."""
     return {status: {"model": Problem} for status in statuses}
+
+
+def files(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """What a route answers that sends a file, for its documentation."""
+    text: dict[str, Any] = {"content": {"text/plain": {}}}
+    whole: dict[str, Any] = {"content": {media_type: {} for media_type in media_types}}
+    return {200: whole, 206: whole | {"description": "The range asked for"}, 400: text, 416: text}
 
 
 def request_body(preset: ModelPreset) -> dict[str, Any]:
@@ -80,12 +91,12 @@ def request_body(preset: ModelPreset) -> dict[str, Any]:
     form = {
         "type": "object",
         "required": ["spec"],
-        "properties": {"spec": {"type": "string", "description": "The row as JSON"}}
+        "properties": {"spec": row | {"description": "The row as JSON"}}
         | dict.fromkeys(VIEW_PARTS if several else CLIP_PARTS, file),
     }
     content = {
         "application/json": {"schema": row, "example": EXAMPLE | {"video_path": "https://host/allowed/input.mp4"}},
-        "multipart/form-data": {"schema": form},
+        "multipart/form-data": {"schema": form, "encoding": {"spec": {"contentType": "application/json"}}},
     }
     return {"requestBody": {"required": True, "content": content}}
 

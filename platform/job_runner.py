@@ -7,6 +7,8 @@ that dies costs the video one of its attempts. It assumes one runner per job tab
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,6 +18,8 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from airshower.configs.messages import Row, RowError
+from airshower.pipelines.row_errors import one_line
+from airshower.pipelines.sandbox.rows import SandboxedReading
 from airshower.platform.jobs import JobTable, Video, VideoError
 from airshower.platform.row_tasks import prepare_row, write_row
 
@@ -32,12 +36,22 @@ class QueueFullError(RuntimeError):
 class JobRunner:
     """Runs queued videos, `in_flight` of them at a time, and keeps the job table up to date."""
 
-    def __init__(self, jobs: JobTable, generator: DeploymentHandle, *, in_flight: int, max_queued: int) -> None:
+    def __init__(
+        self,
+        jobs: JobTable,
+        generator: DeploymentHandle,
+        reading: SandboxedReading,
+        *,
+        in_flight: int,
+        max_queued: int,
+    ) -> None:
         self._jobs = jobs
         self._generator = generator.options(stream=True)
+        self._reading = reading
         self._slots = asyncio.Semaphore(in_flight)
         self._max_queued = max_queued
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._coming = 0
 
     def resume(self) -> None:
         """Queues again what an earlier service left unfinished."""
@@ -46,14 +60,20 @@ class JobRunner:
             self._jobs.update(video.id, status="queued", stage=None, progress=0.0, started_at=None)
             self._start(video.id, row)
 
-    def check_room(self) -> None:
-        """Raises QueueFullError when no more videos are taken."""
-        if len(self._tasks) >= self._max_queued:
-            raise QueueFullError(f"{len(self._tasks)} videos are queued or running, the most this service takes: wait")
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds a place in the queue for a video whose files are still coming; raises QueueFullError."""
+        taken = len(self._tasks) + self._coming
+        if taken >= self._max_queued:
+            raise QueueFullError(f"{taken} videos are queued or running, the most this service takes: wait")
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     def submit(self, video_id: str, row: Row) -> Video:
-        """Queues a validated row; raises QueueFullError."""
-        self.check_room()
+        """Queues a validated row, for which a place is held; raises OSError where it can't be recorded."""
         if row.spec is None:
             raise ValueError(f"{row.name}: only a validated row can be queued")
         video = self._jobs.add(Video(id=video_id, spec=row.spec, prompt=row.prompt))
@@ -61,7 +81,7 @@ class JobRunner:
         return video
 
     async def cancel(self, video_id: str) -> None:
-        """Stops a video's work, wherever it is; returns when it has stopped."""
+        """Stops a video's work, wherever it is; returns when nothing of it can write files any more."""
         task = self._tasks.get(video_id)
         if task is not None:
             task.cancel()
@@ -69,8 +89,7 @@ class JobRunner:
 
     async def stop(self) -> None:
         """Stops everything; unfinished videos stay queued on disk for the next start."""
-        for video_id in list(self._tasks):
-            await self.cancel(video_id)
+        await asyncio.gather(*(self.cancel(video_id) for video_id in list(self._tasks)))
 
     def _start(self, video_id: str, row: Row) -> None:
         task = asyncio.create_task(self._run(video_id, row))
@@ -79,20 +98,21 @@ class JobRunner:
 
     async def _run(self, video_id: str, row: Row) -> None:
         async with self._slots:
-            self._jobs.update(video_id, status="running", stage="prepare", started_at=datetime.now(UTC))
             try:
+                self._jobs.update(video_id, status="running", stage="prepare", started_at=datetime.now(UTC))
                 row = await self._stages(video_id, row)
                 result = self._done(video_id, row) if row.error is None else {}
             except Exception as fault:  # whatever went wrong, the video must end as failed
                 logger.exception("video %s failed outside its stages", video_id)
                 row = row.failed("service", fault.cause if isinstance(fault, RayTaskError) else fault)
             if row.error is not None:
-                error = VideoError.model_validate(row.error, from_attributes=True)
-                result = {"status": "failed", "error": error, "seconds": row.seconds}
+                result = {"status": "failed", "error": self._told(video_id, row.error), "seconds": row.seconds}
             self._jobs.update(video_id, finished_at=datetime.now(UTC), stage=None, **result)
 
     async def _stages(self, video_id: str, row: Row) -> Row:
-        outcome_ref, prepared_ref = cast("list[ray.ObjectRef[Row]]", prepare_row.remote(row))  # two returns
+        outcome_ref, prepared_ref = cast(  # two returns
+            "list[ray.ObjectRef[Row]]", prepare_row.remote(row, self._reading)
+        )
         outcome = await _outcome(outcome_ref)
         if outcome.error is None:
             self._jobs.update(video_id, stage="generate", seconds=outcome.seconds)
@@ -123,6 +143,11 @@ class JobRunner:
         )
         return replace(row, error=lost)
 
+    def _told(self, video_id: str, error: RowError) -> VideoError:
+        """The error as the client hears it, who knows uploads by the names of their parts."""
+        message = one_line(error.message.replace(f"{self._jobs.uploads(video_id)}/", ""))
+        return VideoError(stage=error.stage, type=error.type, message=message)
+
     def _done(self, video_id: str, row: Row) -> dict[str, Any]:
         record = json.loads((self._jobs.folder(video_id) / row.outputs["record"]).read_text(encoding="utf-8"))
         return {
@@ -139,7 +164,15 @@ async def _outcome(ref: "ray.ObjectRef[Row]") -> Row:
     try:
         return await ref
     except asyncio.CancelledError:
-        ray.cancel(ref, force=False)
-        # Else the task might still write into a folder that is being deleted.
-        await asyncio.wait([asyncio.ensure_future(ref)], timeout=CANCEL_TIMEOUT_S)
+        await _cancelled(ref)
         raise
+
+
+async def _cancelled(ref: "ray.ObjectRef[Row]") -> None:
+    """Ends a task, which might else still write into a folder that is being deleted; with its process if need be."""
+    end = asyncio.gather(ref, return_exceptions=True)
+    for force in (False, True):
+        ray.cancel(ref, force=force)
+        if (await asyncio.wait([end], timeout=CANCEL_TIMEOUT_S))[0]:
+            return
+    logger.error("a task can't be cancelled: %s", ref)

@@ -1,12 +1,15 @@
 """The service's videos: what each is, how far it is, and a record of it on disk.
 
 One folder per video holds its record (`job.json`), its uploads and its results, so a service started again on the same
-work directory knows all of them. Meant for one writer: the one ingress replica. Progress alone is not written to disk.
+work directory knows all of them. Meant for one writer, the service (`airshower.platform.work_folder`). Progress alone
+is not written to disk.
 """
 
 import logging
 import os
+import re
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from airshower.configs.row_formats import AnySpec
 
 logger = logging.getLogger(__name__)
+
+_ID = re.compile("[0-9a-f]{32}")  # that the service makes
+_RECORD = "job.json"
 
 Status = Literal["queued", "running", "done", "failed"]
 
@@ -75,15 +81,25 @@ class JobTable:
     """All videos of one work directory, newest last."""
 
     def __init__(self, work_dir: Path) -> None:
-        """Reads the records that are there; raises OSError when the folder can't be made or read."""
+        """Reads the records that are there, and removes uploads that never became a video.
+
+        Raises OSError when the folder can't be made or read.
+        """
         self._folder = work_dir / "videos"
         self._folder.mkdir(parents=True, exist_ok=True)
-        records = [video for path in self._folder.glob("*/job.json") if (video := _read(path)) is not None]
+        for left in self._folder.iterdir():  # by a service that was killed meanwhile
+            if _ID.fullmatch(left.name) and not (left / _RECORD).exists():
+                shutil.rmtree(left, ignore_errors=True)
+        records = [video for path in self._folder.glob(f"*/{_RECORD}") if (video := _read(path)) is not None]
         self._videos = {video.id: video for video in sorted(records, key=lambda video: video.created_at)}
 
     def folder(self, video_id: str) -> Path:
         """The folder of one video."""
         return self._folder / video_id
+
+    def uploads(self, video_id: str) -> Path:
+        """The folder of what was uploaded for one video."""
+        return self.folder(video_id) / "uploads"
 
     def get(self, video_id: str) -> Video | None:
         return self._videos.get(video_id)
@@ -96,25 +112,30 @@ class JobTable:
         return [video for video in self._videos.values() if not video.finished]
 
     def add(self, video: Video) -> Video:
-        self._videos[video.id] = video
+        """Raises OSError where its record can't be written."""
         self._write(video)
+        self._videos[video.id] = video
         return video
 
     def update(self, video_id: str, **changes: Any) -> Video:  # noqa: ANN401 - fields of Video
-        """Changes a video and, unless only its progress changed, its record."""
+        """Changes a video and, unless only its progress changed, its record, as far as that can be written."""
         video = self._videos[video_id].model_copy(update=changes)
         self._videos[video_id] = video
         if set(changes) != {"progress"}:
-            self._write(video)
+            try:
+                self._write(video)
+            except OSError as error:
+                logger.warning("the record of video %s is out of date: %s", video_id, error)
         return video
 
     def remove(self, video_id: str) -> None:
-        """Forgets a video and deletes its folder; one that is not there is as good as removed."""
+        """Forgets a video and deletes its folder; one that is not there is as good as removed. Raises OSError."""
         self._videos.pop(video_id, None)
-        shutil.rmtree(self.folder(video_id), ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.folder(video_id))
 
     def _write(self, video: Video) -> None:
-        record = self.folder(video.id) / "job.json"
+        record = self.folder(video.id) / _RECORD
         record.parent.mkdir(exist_ok=True)
         draft = record.with_suffix(".draft")
         draft.write_text(video.model_dump_json(indent=1))

@@ -1,32 +1,34 @@
-"""The Serve application: one HTTP ingress that owns the videos, and an autoscaled pool of served replicas behind it.
+"""The model behind the HTTP interface: an autoscaled pool of served replicas, as one Ray Serve application.
 
-Assumes that Ray runs and that the work directory is seen by every node. One ingress replica only, because it is the one
-writer of the job table; replicas scale with the videos that wait.
+Assumes that Ray runs and that the work directory is seen by every node. Replicas scale with the videos that wait. The
+HTTP interface (`airshower.platform.video_api`) is not Serve's, but this process's own.
 """
 
 import logging
-import os
 import re
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from ray import serve
-from ray.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation
+from ray.exceptions import RayError
+from ray.serve.config import AutoscalingConfig, ProxyLocation
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ReplicaState
 
 from airshower.configs.gang_layout import ALONE, GangLayout
+from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
-from airshower.platform.access import Access
-from airshower.platform.job_runner import JobRunner
-from airshower.platform.jobs import JobTable
-from airshower.platform.video_api import VideoApi
+from airshower.pipelines.annotate import annotate_row
+from airshower.pipelines.sandbox.rows import SandboxedReading
+
+if TYPE_CHECKING:
+    from airshower.actors.annotator import Annotator
 
 APP = "airshower"
-INGRESS = "api"
 GENERATOR = "generator"
 
 _DRAIN_POLL_S = 0.2  # how soon a replica that is to stop notices that its last request has ended
@@ -37,21 +39,18 @@ class ServiceError(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceSettings:
-    """What `airshower serve` runs."""
+class GeneratorSettings:
+    """The replicas that the service runs."""
 
-    work_dir: str  # job records, uploads and results
     source: ModelSource
+    reading: SandboxedReading  # of the inputs that annotators see
     device: str = "cpu"
     min_replicas: int = 1
     max_replicas: int = 1
     replica_cpus: float = 1.0
     replica_gpus: float = 0.0
     gang: GangLayout = ALONE  # of each replica, on one node
-    max_queued: int = 100  # videos queued or running; more are answered with 429
-    upload_limit_bytes: int = 2 << 30
     stall_timeout_s: float = 1800.0  # a generation without progress for so long makes its replica count as broken
-    access: Access = field(default_factory=Access)
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_replicas <= self.max_replicas:
@@ -65,39 +64,35 @@ class ServiceSettings:
 
 
 @contextmanager
-def running_service(settings: ServiceSettings, host: str, port: int, *, verbose: bool = False) -> Iterator[None]:
-    """Serves inside the block, ready when it begins; Serve is gone when it ends. Raises ServiceError.
+def running_generator(settings: GeneratorSettings, *, verbose: bool = False) -> Iterator[DeploymentHandle]:
+    """The handle of the replicas, the first of which are ready when the block begins; they are gone when it ends.
 
-    Assumes that Ray is connected and that Serve does not run yet.
+    Assumes that Ray is connected and that Serve does not run yet. Raises ServiceError.
     """
-    check_free(host, port)
     logging.getLogger("ray.serve").setLevel(logging.INFO if verbose else logging.CRITICAL)
     try:
-        _deploy(settings, host, port)
-        yield
+        yield _deployed(settings)
     finally:
         # Ray reports the planned end of Serve's controller as a failed task.
         with nullcontext() if verbose else redirect_stdout(None):
             serve.shutdown()
 
 
-def _deploy(settings: ServiceSettings, host: str, port: int) -> None:
-    """Returns when the first replicas are ready; raises ServiceError when they can't be."""
-    serve.start(proxy_location=ProxyLocation.HeadOnly, http_options=HTTPOptions(host=host, port=port))
+def ready_replicas() -> int:
+    """Replicas that have loaded their model and pass their health check; 0 where Serve doesn't answer."""
     try:
-        serve.run(service(settings), name=APP)
+        application = serve.status().applications[APP]
+    except (RayError, RayServeException, KeyError):
+        return 0
+    return application.deployments[GENERATOR].replica_states.get(ReplicaState.RUNNING, 0)
+
+
+def _deployed(settings: GeneratorSettings) -> DeploymentHandle:
+    serve.start(proxy_location=ProxyLocation.Disabled)
+    try:
+        return serve.run(_application(settings), name=APP, route_prefix=None)
     except RuntimeError as error:
         raise ServiceError(f"{settings.source.preset.name} can't be served: {_reason() or error}") from error
-
-
-def check_free(host: str, port: int) -> None:
-    """Raises ServiceError when the port can't be listened on: Serve itself would only log it."""
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        raise ServiceError(
-            f"{host}:{port} can't be listened on: {os.strerror(error.errno or 0)}: use another --port"
-        ) from error
 
 
 def _reason() -> str:
@@ -108,10 +103,8 @@ def _reason() -> str:
     return re.sub(r"^[\w.]+: ", "", lines[-1].strip()) if lines else ""  # without the exception's type
 
 
-def service(settings: ServiceSettings) -> serve.Application:
-    """The application to pass to `serve.run(..., name=APP)`; raises ValueError for an unknown model."""
-    from airshower.actors.served_replica import ServedReplica  # not above: the ingress does without torch
-    from airshower.pipelines.annotate import annotate_row
+def _application(settings: GeneratorSettings) -> serve.Application:
+    from airshower.actors.served_replica import ServedReplica  # not above: commands that don't serve do without torch
 
     scaling = AutoscalingConfig(
         min_replicas=settings.min_replicas, max_replicas=settings.max_replicas, target_ongoing_requests=1
@@ -125,48 +118,14 @@ def service(settings: ServiceSettings) -> serve.Application:
         health_check_period_s=2,  # also how soon a dead replica is replaced
         ray_actor_options={"num_cpus": settings.replica_cpus, "num_gpus": settings.replica_gpus},
     )(ServedReplica)
-    model = generator.bind(
+    return generator.bind(
         settings.source,
-        annotate_row,
+        partial(_annotated, settings.reading),
         settings.device,
         settings.gang,
         settings.stall_timeout_s,
     )
 
-    def build() -> FastAPI:
-        return _api(settings)
 
-    ingress = serve.deployment(
-        name=INGRESS,
-        num_replicas=1,
-        max_ongoing_requests=1000,  # requests are short or downloads: videos wait in the runner's queue, not here
-        graceful_shutdown_wait_loop_s=_DRAIN_POLL_S,
-        ray_actor_options={"num_cpus": 0},
-    )(serve.ingress(build)())
-    return ingress.bind(model)
-
-
-def _api(settings: ServiceSettings) -> FastAPI:
-    """Built inside the ingress replica, whose event loop runs the videos."""
-    jobs = JobTable(Path(settings.work_dir))
-    runner = JobRunner(
-        jobs,
-        serve.get_deployment_handle(GENERATOR, app_name=APP),
-        # Enough waiting for a replica to scale up by, few enough to bound what is prepared ahead.
-        in_flight=settings.max_replicas + 2,
-        max_queued=settings.max_queued,
-    )
-    return VideoApi(
-        jobs,
-        runner,
-        preset=settings.source.preset.with_annotators(settings.source.annotators),
-        access=settings.access,
-        upload_limit_bytes=settings.upload_limit_bytes,
-        ready_replicas=ready_replicas,
-    ).app()
-
-
-def ready_replicas() -> int:
-    """Replicas that have loaded their model and pass their health check."""
-    application = serve.status().applications[APP]
-    return application.deployments[GENERATOR].replica_states.get(ReplicaState.RUNNING, 0)
+def _annotated(reading: SandboxedReading, row: Row, annotator: "Annotator", stopped: Callable[[], bool]) -> Row:
+    return annotate_row(row, annotator, partial(reading.input_frames, stopped=stopped))

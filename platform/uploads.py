@@ -5,10 +5,9 @@ assumes that the folder is the request's own. It does not look into the videos: 
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -16,9 +15,13 @@ from python_multipart.multipart import parse_options_header
 
 from airshower.configs.cameras import RIG
 from airshower.configs.spec import CONTROLS
-from airshower.pipelines.row_values import given_fields
+from airshower.platform.posted_spec import SPEC_LIMIT_BYTES, BodyError, parse_spec
 
-SPEC_LIMIT_BYTES = 1 << 20  # a spec is text: a megabyte is far more than any prompt needs
+STALL_S = 60.0  # without a byte, after which a client is taken for gone
+_MOST_HEADERS = 8  # of a part; three are usual
+_MOST_HEADER_BYTES = 2048
+PLAIN_CODINGS = ("", "identity", "binary", "8bit", "7bit")  # that leave bytes as they are
+_UTF8 = ("", "utf-8", "utf8", "us-ascii")
 
 Parts = dict[
     str, tuple[str | None, str]
@@ -38,19 +41,45 @@ VIEW_PARTS: Parts = {
 }
 PARTS: Parts = CLIP_PARTS | VIEW_PARTS
 
-
-class BodyError(ValueError):
-    """The body is not a spec, or not a form that holds one."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class BodyTooLargeError(ValueError):
     """The body is longer than the server takes."""
 
 
-async def limited(body: AsyncIterator[bytes], limit_bytes: int, what: str) -> AsyncIterator[bytes]:
-    """The body's pieces; raises BodyTooLargeError as soon as they exceed `limit_bytes` together."""
+class BodyStalledError(ValueError):
+    """The body stopped coming."""
+
+
+async def in_thread(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """As `asyncio.to_thread`, but where the caller is cancelled it ends after the thread: nothing is written later."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **named))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
+
+
+async def limited(
+    body: AsyncIterator[bytes], limit_bytes: int, what: str, stall_s: float = STALL_S
+) -> AsyncIterator[bytes]:
+    """The body's pieces; raises BodyTooLargeError as soon as they exceed `limit_bytes` together.
+
+    Raises BodyStalledError where none comes for `stall_s`.
+    """
     received = 0
-    async for piece in body:
+    pieces = aiter(body)
+    while True:
+        try:
+            async with asyncio.timeout(stall_s):
+                piece = await anext(pieces)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise BodyStalledError(f"{what} stopped coming for {stall_s:.0f} s: send it again") from None
         received += len(piece)
         if received > limit_bytes:
             raise BodyTooLargeError(f"{what} is larger than {limit_bytes} bytes, this server's limit: send less")
@@ -58,7 +87,7 @@ async def limited(body: AsyncIterator[bytes], limit_bytes: int, what: str) -> As
 
 
 async def json_spec(body: AsyncIterator[bytes]) -> dict[str, Any]:
-    """The spec of a JSON body; raises BodyError or BodyTooLargeError."""
+    """The spec of a JSON body; raises BodyError, BodyTooLargeError or BodyStalledError."""
     return parse_spec(b"".join([piece async for piece in limited(body, SPEC_LIMIT_BYTES, "the spec")]))
 
 
@@ -67,16 +96,19 @@ async def form_spec(
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     """The spec of a multipart form, and its files as stored in `folder`: {part: path}.
 
-    Raises BodyError or BodyTooLargeError; what was stored until then is left to the caller, as is the folder.
+    Raises BodyError, BodyTooLargeError or BodyStalledError; what was stored until then is left to the caller, as is the
+    folder.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise BodyError("the content type has no boundary: let the HTTP client write multipart/form-data itself")
     form = _Form(folder)
-    parser = MultipartParser(boundary, form.callbacks())
     try:
+        parser = MultipartParser(
+            boundary, form.callbacks(), max_header_count=_MOST_HEADERS, max_header_size=_MOST_HEADER_BYTES
+        )
         async for piece in limited(body, limit_bytes, "the upload"):
-            await asyncio.to_thread(parser.write, piece)
+            await in_thread(parser.write, piece)
         parser.finalize()
     except FormParserError as error:
         raise BodyError(f"the form can't be read: {error}") from error
@@ -87,20 +119,6 @@ async def form_spec(
     if "spec" not in form.texts:
         raise BodyError("spec: the form has no such part: add the row as JSON text")
     return parse_spec(bytes(form.texts["spec"])), form.files
-
-
-def parse_spec(text: bytes) -> dict[str, Any]:
-    """The fields that the JSON object in `text` gives, as files give them; raises BodyError."""
-    try:
-        spec = json.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also UnicodeDecodeError
-        raise BodyError(f"spec: not JSON ({error})") from error
-    if not isinstance(spec, dict):
-        raise BodyError(f"spec: a {type(spec).__name__}, not a JSON object: send one row")
-    try:
-        return given_fields(spec)  # here, so that what is looked at for access is what will be read
-    except ValueError as error:
-        raise BodyError(f"spec: {error}") from error
 
 
 def with_files(spec: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, Any]:
@@ -136,11 +154,11 @@ class _Form:
         self._part = ""
         self._header = b""
         self._value = b""
-        self._disposition = b""
+        self._headers: dict[bytes, bytes] = {}
 
     def callbacks(self) -> Any:  # noqa: ANN401 - the parser's own mapping of event names
         return {
-            "on_part_begin": self._begin_part,
+            "on_part_begin": self._headers.clear,
             "on_header_field": self._add_header_name,
             "on_header_value": self._add_header_value,
             "on_header_end": self._end_header,
@@ -155,9 +173,6 @@ class _Form:
             self._file.close()
             self._file = None
 
-    def _begin_part(self) -> None:
-        self._disposition = b""
-
     def _add_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
 
@@ -165,22 +180,34 @@ class _Form:
         self._value += data[start:end]
 
     def _end_header(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
+        self._headers[self._header.lower()] = self._value
         self._header = self._value = b""
 
     def _start_part(self) -> None:
-        part = parse_options_header(self._disposition)[1].get(b"name", b"").decode("utf-8", "replace")
-        if part != "spec" and part not in PARTS:
-            raise BodyError(f"{part!r} is no part of this form: use spec, {', '.join(PARTS)}")
+        part = self._part_name()
         if part in self.texts or part in self.files:
             raise BodyError(f"{part!r} is in the form twice: send it once")
+        coding = _lower(self._headers.get(b"content-transfer-encoding", b""))
+        if coding not in PLAIN_CODINGS:
+            raise BodyError(f"{part!r} is sent as {coding!a:.40}: send its bytes as they are")
         self._part = part
-        if part == "spec":
-            self.texts[part] = bytearray()
-        else:
+        if part != "spec":
             self.files[part] = self._folder / f"{part}.mp4"
             self._file = self.files[part].open("xb")
+            return
+        charset = _lower(parse_options_header(self._headers.get(b"content-type", b""))[1].get(b"charset", b""))
+        if charset not in _UTF8:
+            raise BodyError(f"spec: sent as {charset!a:.40}: send it in UTF-8")
+        self.texts[part] = bytearray()
+
+    def _part_name(self) -> str:
+        name = parse_options_header(self._headers.get(b"content-disposition", b""))[1].get(b"name")
+        if name is None:
+            raise BodyError("a part of the form has no name: name it in its content disposition")
+        part = name.decode("utf-8", "backslashreplace")
+        if part != "spec" and part not in PARTS:
+            raise BodyError(f"{part!a:.60} is no part of this form: use spec, {', '.join(PARTS)}")
+        return part
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -193,3 +220,7 @@ class _Form:
 
     def _end(self) -> None:
         self.ended = True
+
+
+def _lower(header: bytes) -> str:
+    return header.decode("latin-1").strip().lower()

@@ -39,6 +39,8 @@ def opened(file: IO[bytes], path: str) -> Iterator[InputContainer]:
     """The container in an open file; raises MediaError where FFmpeg finds none of those that are read."""
     try:
         container = av.open(_Nameless(file), "r", container_options=_SAFE)
+    except MemoryError:
+        raise
     except (av.FFmpegError, UnicodeDecodeError) as error:  # the second for names in it that are no text
         raise MediaError(f"{path}: {_why_not_opened(file)}") from error
     with container:

@@ -7,17 +7,19 @@ isn't handled here: its levels are taken as they are.
 """
 
 import io
-import zipfile
-import zlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from airshower.cluster import storage
+from airshower.configs.sizes import Size
 from airshower.configs.spec import DepthValues
+from airshower.pipelines.decoding.arrays import listed, read_npy, read_npz
 from airshower.pipelines.decoding.errors import MediaError
 from airshower.pipelines.decoding.file_kinds import EXR, HEAD_BYTES, NPY, ZIP
 from airshower.pipelines.decoding.limits import MediaLimits
@@ -25,6 +27,7 @@ from airshower.pipelines.decoding.name_order import in_name_order
 
 _ARRAY_NAMES = ("depth", "depths", "data", "arr_0")  # in an .npz of several, the first of these that is there
 _EXR_CHANNELS = ("Z", "depth.Z", "Depth.Z", "V", "Depth.V", "Y", "R")  # likewise
+_PICTURES = ("PNG", "TIFF")
 _TIFFS = (b"II*\0", b"MM\0*")
 _FULL_RANGE = 2**15  # 16-bit values that go beyond are levels rather than millimetres
 _FLAT = 1e-5  # share of the largest value: what differs by less is one depth and rounding
@@ -38,8 +41,11 @@ class DepthMaps:
     notes: tuple[str, ...]
 
 
-def holds_depth(path: str) -> bool:
-    """Whether a file or folder holds depth as numbers; raises OSError where it can't be read."""
+def holds_depth(path: str, limits: MediaLimits) -> bool:
+    """Whether a file or folder holds depth as numbers; raises OSError where it can't be read.
+
+    Raises MediaError for a picture that is larger than allowed.
+    """
     if storage.is_folder(path):
         return True
     with storage.open_file(path) as file:
@@ -50,7 +56,7 @@ def holds_depth(path: str) -> bool:
         return True
     if head.startswith(b"\x89PNG"):
         return head[24:25] == b"\x10" and head[25:26] == b"\0"  # 16 bits, grey
-    return head.startswith(_TIFFS) and _is_deep_tiff(storage.read_bytes(path))
+    return head.startswith(_TIFFS) and _is_deep_tiff(storage.read_bytes(path), path, limits)
 
 
 def read_depth(path: str, *, most: int | None, values: DepthValues | None, limits: MediaLimits) -> DepthMaps:
@@ -89,7 +95,7 @@ def _of_file(path: str, limits: MediaLimits) -> np.ndarray:
     elif data.startswith((NPY, ZIP)):
         array = _array(data, path, limits)
     else:
-        array = _picture(data, path)
+        array = _picture(data, path, limits)
     if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
         array = array[:, 0] if array.shape[1] == 1 else array[..., 0]
     array = array[None] if array.ndim == 2 else array
@@ -102,22 +108,17 @@ def _of_file(path: str, limits: MediaLimits) -> np.ndarray:
 
 
 def _array(data: bytes, path: str, limits: MediaLimits) -> np.ndarray:
+    def choose(names: Sequence[str]) -> str:
+        name = next((one for one in _ARRAY_NAMES if one in names), None) or next(iter(names), "")
+        if len(names) != 1 and name not in _ARRAY_NAMES:
+            raise MediaError(f"{path}: holds {listed(names)}: name the depth depth, or save it alone")
+        return name
+
     try:
-        if data.startswith(NPY):
-            return np.load(io.BytesIO(data), allow_pickle=False)
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
-        name = next((one for one in _ARRAY_NAMES if one in sizes), None) or next(iter(sizes), "")
-        if len(sizes) != 1 and name not in _ARRAY_NAMES:
-            found = ", ".join(sizes) or "nothing"
-            raise MediaError(f"{path}: holds {found}: name the depth depth, or save it alone")
-        if sizes[name] > limits.clip_bytes:
-            raise MediaError(f"{path}: {name} takes {sizes[name] / 2**30:.1f} GiB: save fewer frames, or in float16")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return arrays[name]
+        return read_npy(data, path, limits) if data.startswith(NPY) else read_npz(data, path, limits, choose)
     except MediaError:
         raise
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError, zlib.error) as error:
+    except ValueError as error:
         raise MediaError(f"{path}: not a whole .npy or .npz file: make or copy it again") from error
 
 
@@ -130,7 +131,7 @@ def _exr(data: bytes, path: str, limits: MediaLimits) -> np.ndarray:
             limits.check_frame(path, int(high[1] - low[1]) + 1, int(high[0] - low[0]) + 1)
         with OpenEXR.File(io.BytesIO(data), separate_channels=True) as file:  # which is empty after the block
             pixels = {name: np.array(channel.pixels, np.float32) for name, channel in file.channels().items()}
-    except MediaError:
+    except (MediaError, MemoryError):
         raise
     except Exception as error:  # its binding raises whatever the library says
         raise MediaError(f"{path}: damaged or cut off: copy or make it again") from error
@@ -140,8 +141,9 @@ def _exr(data: bytes, path: str, limits: MediaLimits) -> np.ndarray:
     return pixels[name]
 
 
-def _picture(data: bytes, path: str) -> np.ndarray:
+def _picture(data: bytes, path: str, limits: MediaLimits) -> np.ndarray:
     """A PNG, or all pages of a TIFF; grey, since a colour is no depth."""
+    _check_size(data, path, limits)
     whole, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if not whole or not pages:
         raise MediaError(f"{path}: not a picture, or cut off: copy or make it again")
@@ -150,8 +152,22 @@ def _picture(data: bytes, path: str) -> np.ndarray:
     return np.stack(pages)
 
 
-def _is_deep_tiff(data: bytes) -> bool:
+def _check_size(data: bytes, path: str, limits: MediaLimits) -> None:
+    """Raises MediaError for a picture that is larger than allowed; what Pillow can't tell is left to OpenCV's limit."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_PICTURES) as image:
+            limits.check_frame(path, image.height, image.width)
+            limits.check_clip(path, getattr(image, "n_frames", 1), Size(image.height, image.width))
+    except MediaError:
+        raise
+    except Exception as error:  # it raises whatever a damaged file leads to
+        if isinstance(error, Image.DecompressionBombError):
+            raise MediaError(f"{path}: is larger than what is read: save smaller maps") from error
+
+
+def _is_deep_tiff(data: bytes, path: str, limits: MediaLimits) -> bool:
     """Whether a TIFF is grey with more than 8 bits."""
+    _check_size(data, path, limits)
     page: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     return page is not None and page.ndim == 2 and page.dtype != np.uint8
 
@@ -196,7 +212,7 @@ def _inverse(one_HW: np.ndarray, *, given: bool) -> np.ndarray:
     values = one_HW.astype(np.float32)
     if given:
         return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
-    measured = np.isfinite(values) & (values > 0)
+    measured = np.isfinite(values) & (values > np.finfo(np.float32).smallest_normal)  # whose inverse is a number
     return np.where(measured, 1 / np.where(measured, values, 1), np.nan).astype(np.float32)
 
 

@@ -89,18 +89,23 @@ class Decoder:
                     raise self._damage()
                 yield packet
         except av.FFmpegError as error:
-            if not self.keep_damaged:
-                raise self._damage() from error
+            self._require_damage(error)
         yield None
 
     def _frames_of(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         try:
             return self.stream.decode(packet)
         except av.FFmpegError as error:
-            if not self.keep_damaged:
-                raise self._damage() from error
+            self._require_damage(error)
             self._failed = True
             return []
+
+    def _require_damage(self, error: av.FFmpegError) -> None:
+        """Raises what the error means, unless it is damage that is to be kept."""
+        if isinstance(error, MemoryError):
+            raise error
+        if not self.keep_damaged:
+            raise self._damage() from error
 
     def _damage(self) -> MediaError:
         return MediaError(f"{self.path}: damaged after {self.frames} frames: copy or make it again{_KEPT_REMEDY}")

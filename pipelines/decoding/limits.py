@@ -23,6 +23,7 @@ class MediaLimits:
 
     frame_px: int = _MOST_FRAME_PX  # of one frame as it is stored
     clip_bytes: int = field(default_factory=_share_of_this_machine_bytes)  # of all frames at the size they are read at
+    frames: int | None = None  # that are read; None: as many as fit
 
     def check_frame(self, path: str, height: int, width: int) -> None:
         """Raises MediaError for pictures that are larger than allowed."""
@@ -33,7 +34,12 @@ class MediaLimits:
             )
 
     def check_clip(self, path: str, frames: int, size: Size) -> None:
-        """Raises MediaError for more frames than may be held at a size."""
+        """Raises MediaError for more frames than may be read, or held at a size."""
+        if self.frames is not None and frames > self.frames:
+            raise MediaError(
+                f"{path}: has {frames} frames or more, and {self.frames} are the most that are read here: set "
+                f"max_frames to {self.frames} or less"
+            )
         frame_bytes = 3 * size.height * size.width
         if frames * frame_bytes > self.clip_bytes:
             raise MediaError(

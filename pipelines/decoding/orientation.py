@@ -4,7 +4,7 @@ import struct
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 
 from airshower.pipelines.decoding.errors import MediaError
 
@@ -40,7 +40,8 @@ def is_lying(frame: av.VideoFrame) -> bool:
 def _display_matrix(frame: av.VideoFrame) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """Where a step along a stored row and one down a stored column go, as (right, down); None where nothing is said."""
     try:
-        data = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+        # Not `frame.side_data`, which the frame keeps: the two hold each other then, and frames pile up in memory.
+        data = SideDataContainer(frame).get(Type.DISPLAYMATRIX)  # type: ignore[call-arg]
     except ValueError:  # PyAV knows not all kinds of side data, and reads all or none; rotations it tells otherwise
         return None
     if data is None:

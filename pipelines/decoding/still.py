@@ -18,15 +18,17 @@ _ONE_PICTURE = ("JPEG", "MPO")  # phones put a depth map or the other eye behind
 def read_still(data: bytes, path: str, limits: MediaLimits) -> tuple[np.ndarray, tuple[str, ...]]:
     """The picture in a file, uint8 (H, W, 3), and what was converted, in words for the user; raises MediaError."""
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            warnings.simplefilter("ignore")  # of sizes, which are checked here, and of odd metadata
+        # Warnings are of sizes, which are checked here, and of odd metadata.
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             limits.check_frame(path, image.height, image.width)
             if image.format not in _ONE_PICTURE and _count(image) > 1:
                 raise MediaError(f"{path}: holds {_count(image)} pictures: give one, or save them as a video")
             return _pixels(image, data, path)
-    except MediaError:
+    except (MediaError, MemoryError):
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:  # whose words are of the object in memory
+        raise MediaError(f"{path}: damaged, or not a picture that is read: save it as PNG or JPEG") from error
+    except Image.DecompressionBombError as error:
         raise MediaError(f"{path}: not a picture that is read ({_short(error)}): save it as PNG or JPEG") from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads to
         raise MediaError(f"{path}: damaged or cut off ({_short(error)}): copy or make it again") from error
@@ -57,8 +59,9 @@ def _deep_colours(image: Image.Image, data: bytes) -> Callable[[], np.ndarray] |
         return None
 
     def read() -> np.ndarray:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
-        return _rounded(np.asarray(pixels))
+        # Not IMREAD_COLOR_RGB: of a TIFF with 16 bits OpenCV 5.0 gives memory then that was never written.
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        return _rounded(np.asarray(pixels)[..., ::-1])
 
     return read
 

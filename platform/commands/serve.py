@@ -1,13 +1,6 @@
-"""`airshower serve`: the HTTP service, from start to Ctrl-C.
+"""`airshower serve`: the HTTP service's command line; `airshower.platform.serving` is what runs."""
 
-It owns the Serve instance of the cluster it runs on and takes it down when it ends. Videos that are unfinished then go
-on when the service is started again on the same work directory.
-"""
-
-import signal
-import sys
 from pathlib import Path
-from threading import Event
 from typing import Annotated, Literal
 
 import typer
@@ -29,6 +22,9 @@ from airshower.platform.required_parts import (
 )
 
 _LIMITS = "Limits"
+_GIB = 2**30
+_FRAME_PX = 2**25  # 8192 x 4096
+_CLIPS_IN_MEMORY = 6  # of one row at a time: its frames, those of a control, and what packing takes
 _ACCESS = "What clients may read besides their uploads"
 
 
@@ -83,7 +79,11 @@ def serve(
     ] = None,
     allow_url_prefix: Annotated[
         list[str] | None,
-        typer.Option(metavar="PREFIX", help="Start of URLs that specs may name; repeatable", rich_help_panel=_ACCESS),
+        typer.Option(
+            metavar="PREFIX",
+            help="Start of URLs that specs may name, of a host that is trusted; repeatable",
+            rich_help_panel=_ACCESS,
+        ),
     ] = None,
     max_queued: Annotated[
         int, typer.Option(min=1, metavar="N", help="Unfinished videos; more get 429", rich_help_panel=_LIMITS)
@@ -91,6 +91,26 @@ def serve(
     max_upload_mib: Annotated[
         int, typer.Option(min=1, metavar="MIB", help="Size of one upload; more gets 413", rich_help_panel=_LIMITS)
     ] = 2048,
+    max_frames: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Frames read of one file; more fail the video", rich_help_panel=_LIMITS),
+    ] = 2000,
+    max_clip_gib: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            metavar="GIB",
+            help="Frames of one file, at the size they are read at; more fail the video. Reading a video's files may "
+            "take 6 times as much memory",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 1.0,
+    max_read_s: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="S", help="Time to read a video's files in; more fails it", rich_help_panel=_LIMITS
+        ),
+    ] = 600,
     address: Annotated[
         str | None, typer.Option(metavar="ADDR", help="Ray cluster; default: RAY_ADDRESS, or one on this machine")
     ] = None,
@@ -106,11 +126,11 @@ def serve(
     layout = gang_of(gang, guidance=gang_guidance, spread_weights=spread_weights)
     layout.check_offload(offloaded)
 
-    from airshower.cluster.leaving import interrupted_once
-    from airshower.cluster.session import ray_session, what_starts
-    from airshower.pipelines.pools import plan_pools
+    from airshower.pipelines.decoding.limits import MediaLimits
+    from airshower.pipelines.sandbox.limits import SandboxLimits
+    from airshower.pipelines.sandbox.rows import SandboxedReading
     from airshower.platform.access import Access
-    from airshower.platform.service import ServiceSettings, running_service
+    from airshower.platform.serving import ServiceSettings, serve_until_interrupted
 
     source = ModelSource(
         preset=chosen,
@@ -122,40 +142,29 @@ def serve(
     )
     require_parts(source, address=address)
     require_annotators(annotators)
-    access = Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or [])
-    if (words := what_starts(address)) is not None:
-        print(f"airshower: {words}, then {model}", file=sys.stderr, flush=True)
+    clip_bytes = int(max_clip_gib * _GIB)
+    reading = SandboxedReading(
+        media=MediaLimits(frame_px=_FRAME_PX, clip_bytes=clip_bytes, frames=max_frames),
+        sandbox=SandboxLimits(memory_bytes=_CLIPS_IN_MEMORY * clip_bytes, timeout_s=max_read_s),
+        fetched_bytes=max_upload_mib << 20,
+    )
+    settings = ServiceSettings(
+        source=source,
+        work_dir=work_dir,
+        host=host,
+        port=port,
+        device=device,
+        min_replicas=min_replicas,
+        max_replicas=max_replicas,
+        gang=layout,
+        reading=reading,
+        access=Access(folders=[str(path.resolve()) for path in allow_path or []], url_prefixes=allow_url_prefix or []),
+        upload_limit_bytes=max_upload_mib << 20,
+        max_queued=max_queued,
+        address=address,
+        verbose=verbose,
+    )
     try:
-        with (
-            ray_session(address=address, verbose=verbose, datasets=False) as cluster,
-            interrupted_once(signal.SIGINT, signal.SIGTERM),  # Ray handles them, and shells ignore INT after `&`
-        ):
-            pools = plan_pools(cluster, device=device, replicas=max_replicas, rows=max_queued, gang=layout)
-            check_offload(offloaded, pools.device, chosen)
-            settings = ServiceSettings(
-                source=source,
-                device=pools.device,
-                work_dir=str(work_dir.resolve()),
-                min_replicas=min_replicas,
-                max_replicas=pools.replicas,
-                replica_cpus=pools.replica_cpus,
-                replica_gpus=pools.replica_gpus,
-                gang=pools.gang,
-                max_queued=max_queued,
-                upload_limit_bytes=max_upload_mib << 20,
-                access=access,
-            )
-            with running_service(settings, host, port, verbose=verbose):
-                print(f"{model} is ready at http://{host}:{port} (interface: /docs, results: {work_dir})", flush=True)
-                _wait_for_interrupt()
+        serve_until_interrupted(settings)
     except KeyboardInterrupt:
         print("stopped: videos that are not finished go on when the service starts again on this work directory")
-
-
-def _wait_for_interrupt() -> None:
-    """Blocks until SIGINT or SIGTERM, then raises KeyboardInterrupt; later ones are ignored."""
-    try:
-        Event().wait()
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second one would leave half of the processes behind
-            signal.signal(number, signal.SIG_IGN)

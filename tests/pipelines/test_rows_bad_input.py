@@ -17,6 +17,7 @@ def folder(tmp_path):
     (tmp_path / "zero.mp4").touch()
     (tmp_path / "blank.txt").write_text(" \n")
     (tmp_path / "words.json").write_text('{"text": "a street"}')
+    (tmp_path / "long.txt").write_bytes(b"x" * (1 << 20) + b"x")
     (tmp_path / "latin.txt").write_bytes("größe".encode("latin-1"))
     return tmp_path
 
@@ -51,6 +52,7 @@ def read(*sources, **overrides):
         ({"prompt": None, "prompt_path": "nope.txt"}, "prompt_path: "),
         ({"prompt": None, "prompt_path": "blank.txt"}, "/blank.txt holds a blank prompt: say what"),
         ({"prompt": None, "prompt_path": "words.json"}, '/words.json has no "prompt" text: write {'),
+        ({"prompt": None, "prompt_path": "long.txt"}, "/long.txt is larger than 1 MiB, as no prompt is: fix the path"),
         ({"prompt": None, "prompt_path": "latin.txt"}, "/latin.txt can't be read as UTF-8 text or JSON"),
         ({"edge": None}, "no control: give at least one of edge, vis, depth, seg"),
         ({"video_path": None}, "video_path is missing and edge would be computed from it: give video_path or"),

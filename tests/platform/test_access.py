@@ -14,6 +14,7 @@ def clips(tmp_path):
     (folder / "in.mp4").write_bytes(b"x")
     (tmp_path / "secret.mp4").write_bytes(b"x")
     (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    (folder / "circle.mp4").symlink_to(folder / "circle.mp4")
     return folder
 
 
@@ -30,6 +31,7 @@ def test_files_below_an_allowed_folder_and_no_others(clips):
     outside = (
         f"{clips}/../secret.mp4",
         f"{clips}/link.mp4",
+        f"{clips}/circle.mp4",
         f"{clips}-other/in.mp4",
         "clips/in.mp4",
         "~/in.mp4",

@@ -8,6 +8,26 @@ def video(video_id):
     return Video(id=video_id, spec=spec, prompt="rain")
 
 
+def test_uploads_that_never_became_a_video_are_removed(tmp_path):
+    JobTable(tmp_path)
+    left, mine = tmp_path / "videos" / ("0f" * 16), tmp_path / "videos" / "notes"
+    for folder in (left, mine):
+        (folder / "uploads").mkdir(parents=True)
+        (folder / "uploads" / "video.mp4").touch()
+    assert JobTable(tmp_path).all() == []
+    assert not left.exists()
+    assert mine.exists()  # no folder of the service's
+
+
+def test_a_record_that_cannot_be_written_stops_nothing(tmp_path, caplog):
+    table = JobTable(tmp_path)
+    table.add(video("one"))
+    (tmp_path / "videos" / "one" / "job.draft").mkdir()
+    assert table.update("one", status="running").status == "running"
+    assert "the record of video one is out of date" in caplog.text
+    assert JobTable(tmp_path).get("one").status == "queued"
+
+
 def test_a_new_table_on_the_same_folder_knows_every_video(tmp_path):
     table = JobTable(tmp_path)
     for video_id in ("one", "two", "three", "gone"):

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -21,6 +23,8 @@ from airshower.configs.presets import tiny_transfer
 from airshower.configs.spec import ClipSpec
 from airshower.pipelines.generate import GenerateSettings, generate
 from airshower.pipelines.media import read_video, write_video
+from tests.pipelines.decoding.posing import listening, posing
+from tests.platform.chromium import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -60,8 +64,23 @@ class Service:
             *(str(word) for pair in options.items() for word in pair),
         ]
         # Its own session: what it leaves behind can be told from everything else on the machine.
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.command, self.work = command, folder / "work"
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=self.clips
+        )
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT_S)
+        self.health: list[tuple[int, str]] = []  # all that was answered, one after the other, without repetitions
+        threading.Thread(target=self._ask_for_health, daemon=True).start()
+
+    def _ask_for_health(self) -> None:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT_S) as http:
+            while self.process.poll() is None:
+                with suppress(httpx.TransportError):  # it doesn't listen yet, or no longer
+                    answer = http.get("/healthz")
+                    found = answer.status_code, answer.json()["status"]
+                    if found not in self.health[-1:]:
+                        self.health.append(found)
+                time.sleep(0.01)
 
     def post(self, **spec) -> httpx.Response:
         defaults = {"prompt": "rain", "edge": {}, "num_steps": 2, "video_path": str(self.clips / "input.mp4")}
@@ -76,6 +95,23 @@ class Service:
             time.sleep(0.1)
             seen.append(self.http.get(f"/v1/videos/{video_id}").json())
         return seen
+
+    def upload(self, spec=None, **files) -> httpx.Response:
+        row = {"prompt": "rain", "edge": {}, "num_steps": 2} | (spec or {})
+        return self.http.post("/v1/videos", data={"spec": json.dumps(row)}, files=files)
+
+    def half_an_upload(self) -> socket.socket:
+        """The connection of a client that has sent a part of its video."""
+        wire = socket.create_connection(("127.0.0.1", self.port))
+        part = 'Content-Disposition: form-data; name="video"\r\n\r\n'
+        head = "POST /v1/videos HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=cut\r\n"
+        before = self.folders()
+        wire.sendall(f"{head}Content-Length: 100000\r\n\r\n--cut\r\n{part}".encode() + bytes(70_000))
+        wait_until(lambda: len(self.folders()) > len(before), "the upload's folder")
+        return wire
+
+    def folders(self) -> set[str]:
+        return {path.name for path in (self.work / "videos").iterdir()}
 
     def processes(self) -> list[str]:
         """Command lines of all live processes of the service's session."""
@@ -104,7 +140,9 @@ def service(tmp_path_factory, random_model, annotators):
 def test_healthy_once_a_replica_is_ready(service):
     health = service.http.get("/healthz")
     assert health.status_code == 200
-    assert health.json() == {"ready": True, "replicas": 1, "unfinished": 0}
+    assert health.json() == {"status": "ready", "ready": True, "replicas": 1, "unfinished": 0}
+    wait_until(lambda: len(service.health) > 1, "the next question after its health")
+    assert service.health == [(503, "starting"), (200, "ready")]  # from the first moment on
     (model,) = service.http.get("/v1/models").json()["models"]
     assert (model["name"], model["controls"]) == ("tiny-transfer", ["edge", "vis", "depth", "seg"])
 
@@ -211,6 +249,48 @@ def test_an_image_becomes_an_image(service, tmp_path):
         assert cv2.imdecode(np.frombuffer(image.content, np.uint8), cv2.IMREAD_COLOR).shape == (144, 144, 3)
 
 
+def test_a_work_folder_is_for_one_service(service):
+    other = [str(service.port + 1) if word == str(service.port) else word for word in service.command]
+    refused = subprocess.run(other, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"airshower: {service.work} is used by another service: stop that one, or give another --work-dir\n"
+    )
+
+
+def test_a_text_that_poses_as_a_video_shows_nobody_elses_file(service):
+    mine = service.upload(video=(service.clips / "input.mp4").read_bytes()).json()["id"]
+    service.follow(mine)
+    upload = service.work / "videos" / mine / "uploads" / "video.mp4"
+    (service.clips / "secret.txt").write_text("of the server\n" * 400)
+    with listening() as (port, spoken_to):
+        texts = posing(upload, port)
+        texts |= {"server": b"ffconcat version 1.0\nfile secret.txt\n"}  # seen from the service's working folder
+        texts |= {"client": f"ffconcat version 1.0\nfile '{os.path.relpath(upload, service.clips)}'\n".encode()}
+        seen = [path.stat().st_atime_ns for path in (upload, service.clips / "secret.txt")]
+        for kind, part in (("server", "video"), ("client", "video"), ("sdp", "edge"), ("hls", "mask_edge")):
+            video = {} if part == "video" else {"video": (service.clips / "input.mp4").read_bytes()}
+            failed = service.follow(service.upload(**video, **{part: texts[kind]}).json()["id"])[-1]
+            assert failed["status"] == "failed"
+            field = {"video": "video_path", "edge": "edge.control_path", "mask_edge": "edge.mask_path"}[part]
+            assert failed["error"]["message"].startswith(f"{field}: {part}.mp4: is a list that names other files")
+            service.http.delete(failed["links"]["self"])
+        assert not spoken_to()
+        assert [path.stat().st_atime_ns for path in (upload, service.clips / "secret.txt")] == seen
+    service.http.delete(f"/v1/videos/{mine}")
+
+
+def test_what_ends_early_leaves_no_file_and_no_process(service):
+    before = service.folders()
+    service.half_an_upload().close()
+    wait_until(lambda: service.folders() == before, "the folder of a client that hung up to go")
+    posted = service.post(edge=None, vis={}).json()  # torch, which it needs, takes its time
+    wait_until(lambda: any("sandbox.child" in line for line in service.processes()), "the process that reads")
+    assert service.http.delete(posted["links"]["self"]).status_code == 204
+    assert service.folders() == before
+    assert not any("sandbox.child" in line for line in service.processes())
+
+
 def test_other_refusals(service):
     assert service.http.get("/v1/videos/none").status_code == 404
     assert "unknown" in service.http.get("/v1/videos/none/content").json()["error"]
@@ -278,7 +358,10 @@ def test_interface_is_described(service):
 def test_interrupt_ends_everything(service):
     """The last test: after it the service is gone."""
     unfinished = service.post(num_steps=1000).json()["id"]
+    before = service.folders()
+    upload = service.half_an_upload()
     service.process.send_signal(signal.SIGINT)
+    assert b'"error":"the service is stopping: ask again when it runs"' in upload.recv(2000)
     assert service.process.wait(TIMEOUT_S) == 0
     deadline_s = time.monotonic() + TIMEOUT_S
     while service.processes() and time.monotonic() < deadline_s:
@@ -286,3 +369,5 @@ def test_interrupt_ends_everything(service):
     assert service.processes() == []
     record = service.clips.parent / "work" / "videos" / unfinished / "job.json"
     assert json.loads(record.read_text())["status"] in ("queued", "running")
+    assert service.folders() == before
+    assert service.health[-1] == (503, "stopping")

@@ -1,17 +1,31 @@
 import asyncio
 import json
+import threading
 
 import pytest
 
 from airshower.platform.access import Access, AccessError
-from airshower.platform.uploads import BodyError, BodyTooLargeError, form_spec, json_spec, with_files
+from airshower.platform.posted_spec import BodyError
+from airshower.platform.uploads import (
+    BodyStalledError,
+    BodyTooLargeError,
+    form_spec,
+    in_thread,
+    json_spec,
+    limited,
+    with_files,
+)
 
 SPEC = {"prompt": "rain", "edge": {"control_weight": 0.5}}
 
 
-def part(name, content, filename=None):
+NAMELESS = b"--cut\r\nContent-Disposition: form-data\r\n\r\n{}\r\n"
+
+
+def part(name, content, filename=None, head=""):
     file = f'; filename="{filename}"' if filename else ""
-    return f'--cut\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + content + b"\r\n"
+    head = f'--cut\r\nContent-Disposition: form-data; name="{name}"{file}\r\n{head}\r\n' + ("\r\n" if head else "")
+    return head.encode("utf-8", "surrogateescape") + content + b"\r\n"
 
 
 def read(folder, *parts, end=b"--cut--\r\n", limit_bytes=10_000_000):
@@ -44,7 +58,20 @@ def test_files_are_stored_whole_under_our_own_names(tmp_path):
         ([part("spec", b"{}"), part("spec", b"{}")], b"--cut--\r\n", "'spec' is in the form twice"),
         ([part("spec", b"[1]")], b"--cut--\r\n", "spec: a list, not a JSON object"),
         ([part("spec", b"{,}")], b"--cut--\r\n", "spec: not JSON"),
-        ([part("spec", b"[" * 200_000)], b"--cut--\r\n", "spec: not JSON"),
+        ([part("sp\udcffec", b"{}")], b"--cut--\r\n", r"'sp\\\\xffec' is no part of this form"),
+        ([NAMELESS], b"--cut--\r\n", "a part of the form has no name: name it in its content disposition"),
+        ([b"--cut\r\nno header\r\n\r\n"], b"--cut--\r\n", "the form can't be read: "),
+        ([b"--cut\r\nX: " + b"y" * 5000], b"--cut--\r\n", "the form can't be read: "),
+        (
+            [part("spec", b"{}", head="Content-Type: a/b; charset=utf-16")],
+            b"--cut--\r\n",
+            "spec: sent as 'utf-16': send",
+        ),
+        (
+            [part("video", b"{}", head="Content-Transfer-Encoding: BASE64")],
+            b"--cut--\r\n",
+            "'video' is sent as 'base64'",
+        ),
         ([part("spec", b"{}"), part("video", b"x" * 3000, "v")], b"", "the form ends before its last boundary"),
     ],
 )
@@ -70,7 +97,7 @@ def test_no_way_to_write_a_path_hides_it_from_what_checks_access(tmp_path, field
 
 
 def test_text_that_no_file_can_hold_is_refused(tmp_path):
-    with pytest.raises(BodyError, match=r"^spec: prompt holds '\\ud800', which is no text"):
+    with pytest.raises(BodyError, match=r"^prompt holds '\\ud800', which is no text"):
         read(tmp_path, part("spec", rb'{"prompt": "\ud800"}'))
 
 
@@ -86,6 +113,40 @@ def test_limits(tmp_path):
 
     with pytest.raises(BodyTooLargeError, match="spec is larger"):
         asyncio.run(json_spec(endless()))
+
+
+def test_a_body_that_stops_coming_is_not_waited_for(tmp_path):
+    async def stalled():
+        yield b"{"
+        await asyncio.sleep(600)
+
+    async def read():
+        return [piece async for piece in limited(stalled(), 100, "the spec", stall_s=0.01)]
+
+    with pytest.raises(BodyStalledError, match="the spec stopped coming for 0 s: send it again"):
+        asyncio.run(read())
+
+
+def test_nothing_is_written_after_a_request_was_cancelled(tmp_path):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write():
+        begun.set()
+        go_on.wait()
+        (tmp_path / "late").touch()
+
+    async def cancelled():
+        request = asyncio.ensure_future(in_thread(write))
+        await asyncio.to_thread(begun.wait)
+        request.cancel()
+        await asyncio.sleep(0)
+        assert not request.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert (tmp_path / "late").exists()
+
+    asyncio.run(cancelled())
 
 
 def test_a_field_is_named_or_uploaded_not_both(tmp_path):

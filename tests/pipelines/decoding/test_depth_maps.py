@@ -72,7 +72,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_distances_in_any_form_and_unit_give_the_same_control(tmp_path, distances_m, name):
     FORMS[name](tmp_path / name, distances_m)
-    assert holds_depth(str(tmp_path / name))
+    assert holds_depth(str(tmp_path / name), LIMITS)
     depth = read_depth(str(tmp_path / name), most=None, values="distance", limits=LIMITS)
     assert depth.frames.shape == (FRAMES, HEIGHT, WIDTH, 3)
     assert np.abs(depth.frames[..., 0] - expected(distances_m)).max() <= 2

@@ -1,17 +1,23 @@
 """What a file may ask for is bounded before it is decoded, by what it announces, and while it is, by what comes."""
 
+import gc
 import io
 from fractions import Fraction
 
+import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from airshower.configs.sizes import Size
+from airshower.pipelines.decoding.depth_maps import read_depth
 from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.frames import Decoder
 from airshower.pipelines.decoding.limits import MediaLimits, machine_memory_bytes
 from airshower.pipelines.decoding.source import Reading
 from airshower.pipelines.media import read_video
+from airshower.pipelines.named_errors import named
 from tests.pipelines.decoding.numbered import FRAMES, HEIGHT, WIDTH, write
 
 LARGE = Size(1056, 1920)
@@ -32,6 +38,47 @@ def test_a_small_file_of_many_frames_is_refused_with_what_would_fit(tmp_path, na
     with pytest.raises(MediaError, match=r"its \d+ frames take 0\.\d GiB at 1920x1056, and .* set max_frames to 10 or"):
         read_video(str(tmp_path / name), fit=lambda *_: LARGE, reading=reading)
     assert len(read_video(str(tmp_path / name), fit=lambda *_: LARGE, max_frames=10, reading=reading).frames) == 10
+
+
+def test_more_frames_than_are_read_are_refused(tmp_path):
+    write(tmp_path / "a.mp4")
+    with pytest.raises(
+        MediaError, match=r"a\.mp4: has 40 frames or more, and 10 are the most .*: set max_frames to 10 or"
+    ):
+        read_video(str(tmp_path / "a.mp4"), reading=limited(frames=10))
+    assert len(read_video(str(tmp_path / "a.mp4"), max_frames=10, reading=limited(frames=10)).frames) == 10
+
+
+@pytest.mark.parametrize("form", [".png", ".tif"])
+def test_depth_that_is_too_large_is_refused_before_it_is_decoded(tmp_path, form):
+    (tmp_path / "depth").write_bytes(cv2.imencode(form, np.zeros((2000, 3000), np.uint16))[1].tobytes())
+    with pytest.raises(MediaError, match="depth: its pictures have 3000x2000 pixels, and 1 million are the most"):
+        read_depth(str(tmp_path / "depth"), most=None, values=None, limits=MediaLimits(frame_px=1_000_000))
+
+
+def test_a_lack_of_memory_is_told_with_the_file():
+    line = "^video_path: in takes more memory than there is here: make it smaller, or set max_frames"
+    with pytest.raises(MediaError, match=line), named("video_path", "in"):
+        raise av.error.MemoryError(12, "no memory")  # as FFmpeg says it
+    frames = Decoder(None, None, "in", 24)
+    with pytest.raises(MemoryError):
+        frames._require_damage(av.error.MemoryError(12, "no memory"))
+
+
+def test_frames_are_gone_once_they_are_converted(tmp_path):
+    write(tmp_path / "a.mp4")
+    gc.collect()
+    gc.disable()  # what only a collection would find
+    try:
+        before = living_frames()
+        read_video(str(tmp_path / "a.mp4"))
+        assert living_frames() - before <= 2
+    finally:
+        gc.enable()
+
+
+def living_frames():
+    return sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
 
 
 def test_a_header_that_announces_little_is_not_believed(tmp_path):
