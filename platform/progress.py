@@ -34,10 +34,11 @@ from airshower.pipelines.events import (
     Warned,
     Working,
 )
+from airshower.platform.ticker import Ticker
 
 _REFRESH_PER_S = 4
 _BAR_CELLS = 36
-_TOLD_FAILURES = 20
+_TOLD_ROWS = 20  # that failed, and that were warned of, by name: more would hide how the run gets on
 _FIRST_S = 3.0  # after which a log says what is done, if nothing else has been said
 _OVERDUE_S = 5.0  # after which an end that was expected says nothing any more
 
@@ -53,6 +54,7 @@ class RunProgress:
         self.state = "reading rows"
         self._clock = clock
         self._started_s = self._pools_started_s = clock()
+        self.warned = 0  # rows that were made with a doubt
         self._ends_s: float | None = None
         self._on = ""  # which replicas, and on what
         self._fractions: dict[int, float] = {}  # of rows that are being generated
@@ -91,7 +93,9 @@ class RunProgress:
                 self._ends_s = self._clock() + event.end.seconds
             case Expected():
                 self._ends_s = self._clock() + event.seconds
-            case Warned() | RowWarned() | Loaded() | LoadFailed() | Passed():
+            case RowWarned():
+                self.warned += 1
+            case Warned() | Loaded() | LoadFailed() | Passed():
                 pass
             case RowDone() | RowFailed():
                 self._ended.add(event.index)
@@ -200,19 +204,17 @@ class LiveDisplay:
 
 
 class PlainDisplay:
-    """A line every few seconds and one per failure."""
+    """A line every few seconds of silence and one per warning and failure."""
 
     def __init__(self, progress: RunProgress, file: TextIO, interval_s: float) -> None:
-        self._progress, self._file, self._interval_s = progress, file, interval_s
-        self._said, self._stopped = False, threading.Event()
-        self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
+        self._progress = progress
+        self._ticker = Ticker(self.line, file, interval_s, first_s=_FIRST_S)
 
     def start(self) -> None:
-        self._thread.start()
+        self._ticker.start()
 
     def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
+        self._ticker.stop()
 
     def line(self) -> str:
         """Where the run is, in one line."""
@@ -227,14 +229,7 @@ class PlainDisplay:
 
     def say(self, line: str) -> None:
         """Writes a line."""
-        self._said = True
-        print(line, file=self._file, flush=True)
-
-    def _tick(self) -> None:
-        if not self._stopped.wait(min(_FIRST_S, self._interval_s)) and not self._said:
-            self.say(self.line())
-        while not self._stopped.wait(self._interval_s):
-            self.say(self.line())
+        self._ticker.say(line)
 
 
 @contextmanager
@@ -278,13 +273,15 @@ def _told(event: Event, progress: RunProgress) -> str | None:
             return _plan_words(event, progress.elapsed_s)
         case Warned():
             return f"warning: {printable(event.message)}"
-        case RowWarned():
+        case RowWarned() if progress.warned <= _TOLD_ROWS:
             return f"warning: {printable(f'{event.name}: {event.message}')}"
+        case RowWarned() if progress.warned == _TOLD_ROWS + 1:
+            return "warning: more rows have one: the gallery shows them, and each row's NAME.json"
         case RowFailed(stage="run"):  # the run stopped, with all rows that were left
             return None
-        case RowFailed() if progress.failed <= _TOLD_FAILURES:
+        case RowFailed() if progress.failed <= _TOLD_ROWS:
             return f"failed {failure_line(event)}"
-        case RowFailed() if progress.failed == _TOLD_FAILURES + 1:
+        case RowFailed() if progress.failed == _TOLD_ROWS + 1:
             return "more rows failed: all of them are in manifest.parquet"
     return None
 

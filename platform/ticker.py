@@ -10,17 +10,20 @@ INTERVAL_S = 10.0
 
 
 class Ticker:
-    """Prints `line()` whenever nothing was said for an interval."""
+    """Prints `line()` whenever nothing was said for an interval, `first_s` at the beginning."""
 
-    def __init__(self, line: Callable[[], str], file: TextIO, interval_s: float) -> None:
+    def __init__(
+        self, line: Callable[[], str], file: TextIO, interval_s: float = INTERVAL_S, first_s: float | None = None
+    ) -> None:
         self._line, self._file, self._interval_s = line, file, interval_s
-        self._said_s = time.monotonic()
+        first_s = interval_s if first_s is None else min(first_s, interval_s)
+        self._due_s = time.monotonic() + first_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="ticker", daemon=True)
 
     def say(self, line: str) -> None:
         """Prints a line now."""
-        self._said_s = time.monotonic()
+        self._due_s = time.monotonic() + self._interval_s
         print(line, file=self._file, flush=True)
 
     def start(self) -> None:
@@ -31,8 +34,8 @@ class Ticker:
         self._thread.join()
 
     def _tick(self) -> None:
-        while not self._stopped.wait(max(0.05, self._said_s + self._interval_s - time.monotonic())):
-            if time.monotonic() - self._said_s >= self._interval_s:
+        while not self._stopped.wait(max(0.05, self._due_s - time.monotonic())):
+            if time.monotonic() >= self._due_s:
                 self.say(self._line())
 
 

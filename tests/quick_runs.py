@@ -64,7 +64,9 @@ class QuickRuns:
             warnings=[event.message for event in events if isinstance(event, Warned)],
         )
 
-    def make(self, rows: Sequence[Row], made: Sequence[Row], settings: object, parts: object, run: Run) -> None:
+    def make(
+        self, rows: Sequence[Row], made: Sequence[Row], settings: object, parts: object, run: Run, asked: object
+    ) -> None:
         """In place of the graph."""
         for row in rows:
             self.on_row(row)
