@@ -65,7 +65,7 @@ def _prepare_rows(pipe: Connection, leader: str) -> None:
     from functools import partial
 
     from airshower.configs.messages import Row
-    from airshower.pipelines.dispatch.dispatcher import Dispatch
+    from airshower.pipelines.dispatch.handle import Dispatch
     from airshower.pipelines.dispatch.parcels import packed, unpacked
     from airshower.pipelines.prepare_row import prepare_row
     from airshower.pipelines.stages import prepare_stage

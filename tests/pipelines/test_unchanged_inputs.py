@@ -9,7 +9,7 @@ from airshower.configs.messages import Row
 from airshower.configs.model_source import ModelSource
 from airshower.configs.presets import tiny_transfer
 from airshower.configs.row_formats import spec_of
-from airshower.pipelines.dispatch.dispatcher import Dispatch
+from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.dispatch.parcels import packed, unpacked
 from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.stages import prepare_stage

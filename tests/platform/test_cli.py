@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import typer
 from ray.exceptions import RaySystemError
 
 import airshower
@@ -101,11 +102,14 @@ def test_verbose_adds_the_traceback(call):
 
 
 def test_what_ray_raises_is_no_bug_of_ours(call, monkeypatch):
-    def overloaded(*_: object, **__: object) -> None:
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def overloaded() -> None:
         raise RaySystemError("Failed to connect to GCS")
 
-    monkeypatch.setattr(cli, "app", overloaded)
-    code, _, errors = call("generate")
+    monkeypatch.setattr(cli, "app", app)
+    code, _, errors = call()
     assert code == 1
     assert errors.startswith("airshower: Ray: System error: Failed to connect to GCS: the machine may be overloaded")
     assert "bug" not in errors
