@@ -34,6 +34,7 @@ from airshower.cluster.lost_nodes import taking_leave
 SAID_AFTER_S = 20.0
 LONGEST_START_S = 600.0
 _LOOK_S = 0.2
+_NOWHERE = b"127.0.0.1:9"  # the port on which nobody listens by convention
 _STARTS = 2  # another process may take a port between our look and Ray's use of it
 _PORTS = range(20_000, 32_000)  # between those of Ray's workers and those that systems hand out
 _MOST_SOCKET_BYTES = 107  # of a path, which is Linux's limit
@@ -111,7 +112,13 @@ class _LocalNode(Node):
             super().start_head_processes()
 
     def start_api_server(self, **_: Any) -> None:  # noqa: ANN401 - Ray's arguments
-        """Nobody looks at a dashboard that is there for one command, and its process starts slowly."""
+        """Nobody looks at a dashboard that is there for one command, and its process starts slowly.
+
+        Ray Train asks it whether its controller lives, and waits for its address when a training run ends: there is
+        one, which refuses at once.
+        """
+        space = ray_constants.KV_NAMESPACE_DASHBOARD
+        self.get_gcs_client().internal_kv_put(ray_constants.DASHBOARD_ADDRESS.encode(), _NOWHERE, True, space)
 
     def start_raylet(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - likewise
         """The raylet would wait 15 s for its agent to say this port, and then abort: it is said beforehand."""
