@@ -50,7 +50,7 @@ def guided_latent_map(mask_FHW: Tensor, latent_frames: int, rows: int, columns: 
     if len(others) != TEMPORAL_FACTOR * (latent_frames - 1):
         wanted = 1 + TEMPORAL_FACTOR * (latent_frames - 1)
         raise ValueError(f"guided mask of {len(mask_FHW)} frames: {latent_frames} latent frames need {wanted}")
-    groups = [first, *others.split(TEMPORAL_FACTOR)]
+    groups = [first, *(others.split(TEMPORAL_FACTOR) if len(others) else ())]  # nothing splits into one empty group
     return torch.cat([_trilinear(group.float(), (1, rows, columns)) for group in groups], dim=2)
 
 

@@ -1,6 +1,8 @@
-"""Spoilt and posing files through the batch's prepare stage and through the service: none of them does harm.
+"""Spoilt and posing files through the reader, the batch and the service: none of them does harm.
 
-    python -m tests.campaigns.hostile_files [--files 2000] [--seed 0] [--through prepare service]
+    python -m tests.campaigns.hostile_files [--files 2000] [--seed 0] [--through prepare batch service]
+
+`prepare` is the batch's first stage alone, in a process whose memory is measured file by file.
 
 Files that are spoilt (`tests/pipelines/decoding/mutated.py`) and texts that pose as videos are read as inputs,
 controls, masks, style images and depth. Each has to be read, or refused with one line that names it; no process may
@@ -14,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.campaigns.hostile_batch import through_batch
 from tests.campaigns.hostile_outcomes import HostileFile, Outcome, table
 from tests.campaigns.hostile_prepare import through_prepare
 from tests.campaigns.hostile_service import through_service
@@ -21,7 +24,7 @@ from tests.pipelines.decoding.mutated import FRAMES, field_of, frames_of, spoilt
 from tests.pipelines.decoding.numbered import picture, write
 from tests.pipelines.decoding.posing import listening, posing
 
-_THROUGH = {"prepare": through_prepare, "service": through_service}
+_THROUGH = {"prepare": through_prepare, "batch": through_batch, "service": through_service}
 _FIELDS = {
     "prepare": (
         "video_path",
@@ -31,6 +34,7 @@ _FIELDS = {
         "guided_generation_mask",
         "depth.control_path",
     ),
+    "batch": ("video_path", "edge.control_path", "edge.mask_path", "guided_generation_mask", "depth.control_path"),
     "service": ("video_path", "edge.control_path", "edge.mask_path", "depth.control_path"),
 }
 

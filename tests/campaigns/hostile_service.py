@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +16,10 @@ import httpx
 import psutil
 
 from tests.campaigns.hostile_outcomes import HostileFile, Outcome
+from tests.campaigns.watched_processes import watched_below
 
 _AT_A_TIME = 4
 _PATIENCE_S = 300
-_LOOK_S = 0.05
 _PARTS = {
     "video_path": "video",
     "edge.control_path": "edge",
@@ -31,7 +30,11 @@ _PARTS = {
 
 def through_service(files: Iterable[HostileFile], leader: Path, folder: Path) -> Iterator[Outcome]:
     """What becomes of each as an upload; `leader` is the video of rows where it is another part."""
-    with _service(folder / "work") as address, _watched_children() as peaks, httpx.Client(base_url=address) as http:
+    with (
+        _service(folder / "work") as address,
+        watched_below("airshower.pipelines.sandbox.child") as peaks,
+        httpx.Client(base_url=address) as http,
+    ):
         client = _Client(http, leader.read_bytes())
         replicas = _replicas()
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
@@ -97,30 +100,6 @@ def _service(work: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(_PATIENCE_S)
-
-
-@contextmanager
-def _watched_children() -> Iterator[dict[int, int]]:
-    """The most memory that each process took which read files, in bytes, by its id."""
-    peaks: dict[int, int] = {}
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(_LOOK_S):
-            for process in psutil.Process().children(recursive=True):
-                try:
-                    if "airshower.pipelines.sandbox.child" in process.cmdline():
-                        peaks[process.pid] = max(peaks.get(process.pid, 0), process.memory_info().rss)
-                except psutil.Error:
-                    continue
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peaks
-    finally:
-        over.set()
-        thread.join()
 
 
 def _replicas() -> set[int]:

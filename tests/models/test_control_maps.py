@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from airshower.models.control_weights import control_weight_maps, masks_matter
+from airshower.models.control_weights import control_weight_maps, guided_latent_map, masks_matter
 from airshower.models.edge_map import CANNY_THRESHOLDS, edge_map
 from airshower.models.vis_map import BLURS, vis_map
 
@@ -72,6 +72,17 @@ def test_first_mask_frame_has_a_latent_frame_of_its_own():
     mask[0] = 1
     weight_map = control_weight_maps({"seg": mask}, {"seg": 1.0}, 3, 1, 1)["seg"]
     assert weight_map.flatten().tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("frames", [1, 5, 9])
+def test_a_guided_region_has_a_weight_for_each_latent_frame(frames):
+    mask = torch.zeros(frames, 16, 16)
+    mask[-4:, :, :8] = 1  # frames of the last latent frame
+    latent_frames = (frames + 3) // 4
+    weights = guided_latent_map(mask, latent_frames, 2, 2)
+    assert weights.shape == (1, 1, latent_frames, 2, 2)
+    assert weights[0, 0, -1].tolist() == [[1, 0]] * 2
+    assert not weights[0, 0, :-1].any()
 
 
 def test_masks_of_ones_do_not_matter():
