@@ -135,9 +135,9 @@ class VideoFile:
             self._end_words = f"is cut off, and its {counted(self._decoder.frames, 'frame')} were kept"
             return
         announced = f" of {self._stream.frames}" if self._stream.frames else ""
-        lacking = f" and {missing:,} bytes are missing" if missing else ""
+        lacking = f", {missing:,} bytes are missing" if missing else ""
         raise MediaError(
-            f"{self._path}: truncated, only {counted(self._decoder.frames, 'frame')}{announced} are there{lacking}: "
+            f"{self._path}: truncated after {counted(self._decoder.frames, 'frame')}{announced}{lacking}: "
             "copy or make it again, or set keep_damaged_frames to true"
         )
 

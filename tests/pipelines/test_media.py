@@ -174,7 +174,7 @@ def half_of_a_matroska(path):
         ("noise.mp4", lambda path: path.write_bytes(np.random.default_rng(0).bytes(9000)), "not a video"),
         ("notes.txt", lambda path: path.write_text("a street at dusk\n" * 99), "not a video"),
         ("sound.wav", silence, "holds sound alone"),
-        ("half.mkv", half_of_a_matroska, r"truncated, only \d+ frames"),
+        ("half.mkv", half_of_a_matroska, r"truncated after \d+ frames"),
     ],
 )
 def test_files_that_are_no_whole_video_are_refused(tmp_path, name, make, message):
@@ -190,7 +190,7 @@ def test_a_cut_mp4_says_how_much_is_there_and_serves_what_is(tmp_path, mp4):
     path = tmp_path / "cut.mp4"
     content = mp4.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(MediaError, match=r"cut\.mp4: (truncated, only|damaged after) \d+ frames of 20"):
+    with pytest.raises(MediaError, match=r"cut\.mp4: (truncated|damaged) after \d+ frames of 20"):
         read_video(str(path))
     assert len(read_video(str(path), max_frames=2).frames) == 2
 

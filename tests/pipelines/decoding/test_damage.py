@@ -112,7 +112,7 @@ def test_a_file_that_is_cut_off_says_so(tmp_path, name, how):
     write(tmp_path / name, **how)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) * 4 // 5])
-    with pytest.raises(MediaError, match=rf"{name}: truncated, only \d+ frames.* and [\d,]+ bytes are missing"):
+    with pytest.raises(MediaError, match=rf"{name}: truncated after \d+ frames?.*, [\d,]+ bytes are missing"):
         read_video(str(tmp_path / name))
     assert numbers(read_video(str(tmp_path / name), max_frames=8).frames) == [*range(8)]
     kept = read_video(str(tmp_path / name), reading=KEPT)
