@@ -45,7 +45,7 @@ def input_frames(spec: ClipSpec, frames: int, limits: MediaLimits | None = None)
         raise ValueError("video_path: missing, and there is nothing else to compute controls and masks from: give it")
     # What was said of the file once needn't be said again.
     reading = Reading(limits=limits or MediaLimits(), keep_damaged=spec.keep_damaged_frames)
-    with named("video_path", spec.video_path):
+    with named("video_path"):
         return read_video(spec.video_path, max_frames=frames, reading=reading).frames
 
 

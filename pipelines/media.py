@@ -25,7 +25,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from airshower.configs.sizes import Size
-from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.errors import MediaError, memory_named
 from airshower.pipelines.decoding.frame_buffer import FrameBuffer
 from airshower.pipelines.decoding.source import Reading, Source, opened_source
 
@@ -60,17 +60,20 @@ class VideoHeader:
     width: int
 
 
-def read_header(path: str) -> VideoHeader:
+@memory_named
+def read_header(path: str, reading: Reading | None = None) -> VideoHeader:
     """Length, rate and size of a video or image, of which one frame is decoded; raises as `read_video`."""
-    with opened_source(path, Reading()) as source:
+    reading = reading or Reading()
+    with opened_source(path, reading) as source:
         next(source.frames(every=1, most=1))
         size, rate, frames = source.size, source.rate, source.sure_frames
     if frames is None:
-        with opened_source(path, Reading()) as source:
+        with opened_source(path, reading) as source:
             frames = source.counted_frames()
     return VideoHeader(frames=frames, fps=rate, height=size.height, width=size.width)
 
 
+@memory_named
 def read_video(
     path: str,
     *,

@@ -1,4 +1,4 @@
-"""Errors of files that say which field of the row the file is from, and errors of memory that say which file it is."""
+"""Errors of files that say which field of the row the file is from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,15 +7,11 @@ from airshower.pipelines.decoding.errors import MediaError
 
 
 @contextmanager
-def named(field: str, path: str) -> Iterator[None]:
-    """Puts the field in front of what goes wrong with its file, and both where the memory doesn't suffice for it."""
+def named(field: str) -> Iterator[None]:
+    """Puts the field in front of what goes wrong with its file."""
     try:
         yield
     except MediaError as error:
         raise MediaError(f"{field}: {error}") from error
-    except MemoryError as error:
-        raise MediaError(
-            f"{field}: {path} takes more memory than there is here: make it smaller, or set max_frames"
-        ) from error
     except OSError as error:
         raise type(error)(f"{field}: {error}") from error

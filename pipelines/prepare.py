@@ -114,7 +114,7 @@ def clip_shape(spec: ClipSpec) -> tuple[Size, int]:
     first = spec.model_copy(update={"max_frames": 1})
     reader = RowReader(Reading(keep_damaged=spec.keep_damaged_frames))
     leader = _read_leader(first, reader)
-    with named(leader.field, leader.path):
+    with named(leader.field):
         as_numbers = holds_depth(leader.path, reader.reading.limits)
         frames = 1 if as_numbers else read_header(leader.path).frames
     return leader.size, min(frames, spec.max_frames or frames)
@@ -168,7 +168,7 @@ def _read_control(
     field, interpolation = f"{key}.control_path", CONTROL_INTERPOLATION[key]
     if not isinstance(control, DepthSpec):
         return reader.video(field, path, max_frames=most, fit=fit, interpolation=interpolation)
-    with named(field, path):
+    with named(field):
         as_numbers = holds_depth(path, reader.reading.limits)
     if as_numbers:
         return _read_depth(field, path, control.values, reader, most, fit, fps)
@@ -225,7 +225,7 @@ def _guided_region(spec: ClipSpec, leader: _Leader, reader: RowReader) -> Packed
     path = spec.guided_generation_mask
     if path is None:
         return None
-    with named("guided_generation_mask", path):
+    with named("guided_generation_mask"):
         region = read_region_mask(
             path,
             frames=leader.frames,

@@ -14,7 +14,7 @@ import numpy as np
 from airshower.cluster import storage
 from airshower.configs.sizes import Size
 from airshower.pipelines.decoding.arrays import listed, read_npz
-from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.errors import MediaError, memory_named
 from airshower.pipelines.decoding.limits import MediaLimits
 from airshower.pipelines.decoding.name_order import in_name_order
 from airshower.pipelines.decoding.source import Reading
@@ -33,6 +33,7 @@ class RegionMask:
     notes: tuple[str, ...] = ()
 
 
+@memory_named
 def read_region_mask(
     path: str,
     *,

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import islice
 
 from airshower.configs.messages import Row, RowError
+from airshower.pipelines.decoding.source import Reading
 from airshower.pipelines.media import read_header
 from airshower.pipelines.row_errors import one_line
 
@@ -25,7 +26,8 @@ def with_headers_read(rows: Sequence[Row]) -> Iterator[Row]:
     def looked_at(row: Row) -> Row:
         files = {} if row.spec is None else row.spec.files()
         inputs = {name: path for name, path in files.items() if name.rpartition(".")[2] in _INPUTS}
-        found = next((f"{name}: {reason}" for name, path in inputs.items() if (reason := fault(path))), None)
+        keep = row.spec is not None and row.spec.keep_damaged_frames
+        found = next((f"{name}: {reason}" for name, path in inputs.items() if (reason := fault(path, keep))), None)
         if found is None:
             return row
         message = one_line(f"{row.source} ({row.name}): {found}")
@@ -37,9 +39,9 @@ def with_headers_read(rows: Sequence[Row]) -> Iterator[Row]:
             yield from pool.map(looked_at, batch)
 
 
-def _fault(path: str) -> str | None:
+def _fault(path: str, keep_damaged: bool) -> str | None:
     try:
-        read_header(path)
+        read_header(path, Reading(keep_damaged=keep_damaged))
     except (ValueError, OSError) as error:
         return str(error)
     return None

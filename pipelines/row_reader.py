@@ -23,7 +23,7 @@ class RowReader:
 
     def video(self, field: str, path: str, **how: Any) -> Video:  # noqa: ANN401 - as `read_video` takes it
         """The video of a field, read by `read_video`; raises MediaError and OSError that name the field."""
-        with named(field, path):
+        with named(field):
             video = read_video(path, reading=self.reading, **how)
         self.warn(field, path, *video.notes)
         return video
@@ -40,7 +40,7 @@ class RowReader:
         fps: float,
     ) -> Video:
         """Depth that is given as numbers, as a control video of a rate; raises as `video`."""
-        with named(field, path):
+        with named(field):
             maps = read_depth(path, most=most, values=values, limits=self.reading.limits)
         self.warn(field, path, *maps.notes)
         height, width = maps.frames.shape[1:3]

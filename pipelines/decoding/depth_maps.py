@@ -20,7 +20,7 @@ from airshower.cluster import storage
 from airshower.configs.sizes import Size
 from airshower.configs.spec import DepthValues
 from airshower.pipelines.decoding.arrays import listed, read_npy, read_npz
-from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.errors import MediaError, memory_named
 from airshower.pipelines.decoding.file_kinds import EXR, HEAD_BYTES, NPY, ZIP
 from airshower.pipelines.decoding.limits import MediaLimits
 from airshower.pipelines.decoding.name_order import in_name_order
@@ -41,6 +41,7 @@ class DepthMaps:
     notes: tuple[str, ...]
 
 
+@memory_named
 def holds_depth(path: str, limits: MediaLimits) -> bool:
     """Whether a file or folder holds depth as numbers; raises OSError where it can't be read.
 
@@ -59,6 +60,7 @@ def holds_depth(path: str, limits: MediaLimits) -> bool:
     return head.startswith(_TIFFS) and _is_deep_tiff(storage.read_bytes(path), path, limits)
 
 
+@memory_named
 def read_depth(path: str, *, most: int | None, values: DepthValues | None, limits: MediaLimits) -> DepthMaps:
     """The depth control of the first `most` maps of a file or folder; `values` None: what they most likely are.
 

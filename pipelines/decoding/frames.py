@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.filter import Graph
 from av.video.stream import VideoStream
 
-from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.errors import MediaError, counted
 
 _GAP = 1.75  # frames from one to the next, beyond which some are missing
 _KEPT_REMEDY = ", or set keep_damaged_frames to true"
@@ -108,7 +108,8 @@ class Decoder:
             raise self._damage() from error
 
     def _damage(self) -> MediaError:
-        return MediaError(f"{self.path}: damaged after {self.frames} frames: copy or make it again{_KEPT_REMEDY}")
+        after = counted(self.frames, "frame")
+        return MediaError(f"{self.path}: damaged after {after}: copy or make it again{_KEPT_REMEDY}")
 
     def _time_s(self, frame: av.VideoFrame) -> float | None:
         # ASF has one time per packet, which is that of decoding: of reordered frames it would go back and forth.

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from airshower.configs.sizes import Size
 from airshower.pipelines.decoding.colour import conversion_words, rgb
-from airshower.pipelines.decoding.errors import MediaError
+from airshower.pipelines.decoding.errors import MediaError, counted
 from airshower.pipelines.decoding.file_ends import missing_bytes
 from airshower.pipelines.decoding.frames import Decoder
 from airshower.pipelines.decoding.limits import MediaLimits
@@ -70,7 +70,7 @@ class VideoFile:
 
     def counted_frames(self) -> int:
         """How many frames there will be, by the times of the packets from the first key frame on."""
-        times = [(packet.pts, packet.is_keyframe) for packet in self._container.demux(self._stream) if packet.size]
+        times = [(packet.pts, packet.is_keyframe) for packet in self._whole_packets()]
         first_key = next((place for place, (_, is_key) in enumerate(times) if is_key), 0)
         shown = [pts for pts, _ in times[first_key:]]
         known = sorted(pts for pts in shown if pts is not None)
@@ -78,6 +78,14 @@ class VideoFile:
         ordered = [pts * base for pts in known if pts >= (times[first_key][0] or 0)] if len(known) == len(shown) else []
         times_s: list[float | None] = [*ordered] if ordered else [None] * len(shown)
         return sum(self._timeline.places(time_s) for time_s in times_s)
+
+    def _whole_packets(self) -> Iterator[av.Packet]:
+        """Those before what can't be taken apart, which is found again when frames are read."""
+        try:
+            yield from (packet for packet in self._container.demux(self._stream) if packet.size)
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
 
     def frames(self, *, every: int, most: int | None) -> Iterator[np.ndarray]:
         """Every n-th frame, as stored but for being upright, uint8 (H, W, 3), and no more than `most`.
@@ -196,11 +204,6 @@ class VideoFile:
         missing = f"{counted(lost, 'frame')} missing ({', '.join(where)}{more})" if gaps else ""
         late = f"{counted(doubled, 'frame')} at the time of another" if doubled else ""
         return " and ".join(words for words in (missing, late) if words)
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things in words."""
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _runs(numbers: list[int]) -> str:

@@ -15,6 +15,7 @@ from airshower.configs.presets import ModelPreset
 from airshower.configs.row_formats import AnySpec
 from airshower.configs.row_kind import RowKind
 from airshower.configs.sizes import SIZES, Size, nearest_size
+from airshower.pipelines.decoding.source import Reading
 from airshower.pipelines.media import VideoHeader, read_header
 
 MOST_LOOKED_AT = 2000
@@ -77,7 +78,7 @@ def _headers(paths: Sequence[str], most: int) -> tuple[dict[str, VideoHeader], d
 
     def look(path: str) -> VideoHeader | str:
         try:
-            return read_header(path)
+            return read_header(path, Reading(keep_damaged=True))  # what is there counts; damage fails its row later
         except (ValueError, OSError) as error:
             return str(error)
 

@@ -21,16 +21,16 @@ def apply_limits(limits: SandboxLimits) -> None:
     """Limits this process for good: memory, CPU time, open files; files it can't write at all."""
     cpu_s = math.ceil(limits.timeout_s)
     _limit(resource.RLIMIT_AS, _address_space_bytes() + limits.memory_bytes)
-    _limit(resource.RLIMIT_CPU, cpu_s)  # SIGXCPU ends the process
+    _limit(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)  # SIGXCPU ends the process, and SIGKILL one that doesn't hear it
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
 
 
-def _limit(kind: int, value: int) -> None:
-    hard = resource.getrlimit(kind)[1]
-    lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (lowest, lowest))
+def _limit(kind: int, value: int, most: int | None = None) -> None:
+    held = resource.getrlimit(kind)[1]
+    values = (value, value if most is None else most)
+    resource.setrlimit(kind, values if held == resource.RLIM_INFINITY else (min(values[0], held), min(values[1], held)))
 
 
 def _address_space_bytes() -> int:

@@ -55,7 +55,7 @@ def _outcome(file: HostileFile, entry: dict[str, Any]) -> Outcome:
     seconds = entry["seconds_prepare"] or 0.0
     if entry["status"] == "done":
         return Outcome(file=file, end="read", seconds=seconds)
-    by_reading = entry["error_stage"] == "prepare" and entry["error_type"] != "WorkerLostError"
+    by_reading = entry["error_stage"] in ("read", "prepare") and entry["error_type"] != "WorkerLostError"
     message = entry["error_message"]
     return Outcome(file=file, end="refused" if by_reading else "crashed", message=message, seconds=seconds)
 

@@ -7,13 +7,16 @@ import io
 import os
 import pickle
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from airshower.configs.presets import preset
 from airshower.configs.spec import ClipSpec
+from airshower.pipelines.decoding.errors import MediaError
 from airshower.pipelines.decoding.limits import MediaLimits
+from airshower.pipelines.media import read_header
 from airshower.pipelines.prepare import prepare_clip
 from tests.pipelines.decoding.mutated import FRAMES, field_of, frames_of, spoilt_files, valid_files
 from tests.pipelines.decoding.numbered import picture, write
@@ -138,6 +141,8 @@ def test_spoilt_files_are_read_or_refused_in_one_line(tmp_path, leader):
         field = FIELDS[number // len(seeds) % len(FIELDS)] if field == "video_path" else field
         path = tmp_path / f"{number}_{spoilt.kind}"
         path.write_bytes(spoilt.content)
+        with suppress(MediaError):
+            read_header(str(path))  # as a run's plan does: what else it raised would end the run
         message = refusal(field, path, leader, frames_of(spoilt.kind))
         assert message is None or is_one_line_of(message, field, path), spoilt.how
 
