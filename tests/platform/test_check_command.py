@@ -12,6 +12,7 @@ import pytest
 
 from airshower.pipelines import row_files
 from airshower.pipelines.media import write_video
+from tests.pipelines.decoding.numbered import write
 
 
 @pytest.fixture
@@ -50,6 +51,18 @@ def test_every_fault_of_every_row_is_said(call, rows):
     assert [(row["index"], row["name"]) for row in found["errors"]] == [(1, "b"), (3, "rows-5")]
     assert found["errors"][1]["source"] == f"{rows} line 5"
     assert found["errors"][1]["message"].startswith("has a quote that is not closed")
+
+
+def test_a_row_that_keeps_damaged_frames_is_fine_with_a_damaged_first_one(call, tmp_path):
+    write(tmp_path / "in.avi", codec="mjpeg", pixel_format="yuvj420p")
+    content = bytearray((tmp_path / "in.avi").read_bytes())
+    scan = content.index(b"\xff\xda", content.index(b"movi"))
+    content[scan + 30 : scan + 60] = bytes(30)
+    (tmp_path / "in.avi").write_bytes(content)
+    row = ("check", "--video-path", str(tmp_path / "in.avi"), "--prompt", "rain", "--edge")
+    assert call(*row)[0] == 1
+    code, out, _ = call(*row, "--keep-damaged-frames")
+    assert (code, out) == (0, "1 of 1 rows are fine\n")
 
 
 @pytest.mark.parametrize(
