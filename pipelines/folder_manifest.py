@@ -21,6 +21,7 @@ from airshower.cluster.store import Store
 from airshower.pipelines.folder_rows import COMPARED, Listed, OtherLines, other_lines
 from airshower.pipelines.ledger.ledger import Ledger
 from airshower.pipelines.ledger.reading import Tell
+from airshower.pipelines.ledger.shown_names import hide
 from airshower.pipelines.ledger.superseded import write_superseded
 from airshower.pipelines.manifest import (
     BATCH_LINES,
@@ -124,6 +125,9 @@ class Manifest:
                 for table in others.tables(first_index):
                     writer.write_table(table)
             self._ledger.store.put(MANIFEST_NAME, file)
+        for name, outputs in others.gone_clips():
+            with suppress(OSError):  # a link that stays shows a clip that was made, and no more
+                hide(self._ledger.store, name, outputs)
         return others
 
     def _others(self, own: Iterable[pa.Table], listed: Listed | None, tell: Tell) -> OtherLines:

@@ -8,6 +8,7 @@ their records aren't read again and again.
 Columns are compared as a whole: a folder may have millions of rows, of which few are new.
 """
 
+import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -45,6 +46,7 @@ class OtherLines:
     found: FoundManifest
     keep: pa.BooleanArray  # of its lines: which stay
     broken: pa.BooleanArray  # and which are clips that are damaged, and no longer made
+    gone: pa.BooleanArray  # and which are clips that don't count any more, or not under that name
     damaged: Mapping[str, str] = field(default_factory=dict)  # why, by key
     added: Sequence[ManifestEntry] = ()
     superseded: frozenset[str] = frozenset()  # keys
@@ -55,6 +57,14 @@ class OtherLines:
             numbers = pa.array(range(first_index, first_index + len(lines)), pa.int64())
             yield lines.set_column(0, SCHEMA.field("index"), numbers)
             first_index += len(lines)
+
+    def gone_clips(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Names and files of the clips that don't count any more, or not under that name."""
+        place = 0
+        for batch in self.found.batches(["name", "outputs"]):
+            lines = batch.filter(self.gone.slice(place, len(batch))).to_pylist()
+            place += len(batch)
+            yield from ((line["name"], json.loads(line["outputs"])) for line in lines)
 
     def _tables(self) -> Iterator[pa.Table]:
         place = 0
@@ -93,7 +103,8 @@ def other_lines(ledger: Ledger, own: Iterable[pa.Table], listed: Listed | None, 
     my_name = pc.if_else(done, _is_in(old["name"], my_clips), _is_in(old["name"], mine["name"]))
     free = pc.invert(pc.or_(my_name, _is_in(old["key"], mine["key"])))
     if listed is None:
-        return OtherLines(found=found, keep=free, broken=pc.and_not(done, done))
+        none = pc.and_not(done, done)
+        return OtherLines(found=found, keep=free, broken=none, gone=_gone(old, free, none, mine))
     return _reconciled(ledger, found, old.append_column("free", free), mine, listed, tell)
 
 
@@ -122,10 +133,21 @@ def _reconciled(
         found=found,
         keep=keep,
         broken=broken,
+        gone=_gone(old, keep, broken, mine),
         damaged=reasons,
         added=sorted(added, key=lambda row: (row.run, row.name)),
         superseded=frozenset(key for key in superseded if key in listed.made or key in listed.failed),
     )
+
+
+def _gone(old: pa.Table, keep: pa.BooleanArray, broken: pa.BooleanArray, mine: pa.Table) -> pa.BooleanArray:
+    """The clips of a manifest that are neither kept nor among a writer's own as they were."""
+    as_before = _is_in(_named_keys(old), _named_keys(mine.filter(_is_done(mine))))
+    return pc.and_not(_is_done(old), pc.or_(pc.or_(keep, broken), as_before))
+
+
+def _named_keys(lines: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(lines["key"], lines["name"], "/")
 
 
 def _said_damaged(old: pa.Table) -> dict[str, str]:

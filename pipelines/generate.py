@@ -29,12 +29,14 @@ from airshower.pipelines.dispatch.handle import dispatcher
 from airshower.pipelines.dispatch.queue import Waiting
 from airshower.pipelines.events import Event, Expected, Planned, PoolsStarted, Working
 from airshower.pipelines.folder_manifest import Manifest, look_at_manifest
+from airshower.pipelines.folder_names import with_free_names
 from airshower.pipelines.follow import follow
 from airshower.pipelines.ledger.committer import Committer
 from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.ledger.ledger import Ledger, salt
 from airshower.pipelines.ledger.missing import Remaining, remaining
 from airshower.pipelines.ledger.shown_names import NamesInTheWay
+from airshower.pipelines.manifest import find_manifest
 from airshower.pipelines.own_files import refuse_taken_folder
 from airshower.pipelines.planning.forecast import Forecast
 from airshower.pipelines.planning.forecasting import Forecasting
@@ -128,6 +130,9 @@ def _looked_up(
     look_at_manifest(ledger.store, tell)
     epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch
     rows = with_keys(rows, settings.source, salt=salt(epoch))
+    found = find_manifest(ledger.store)
+    if found.epoch == epoch:
+        rows = with_free_names(rows, found)
     left = remaining(rows, ledger, retry_failed=settings.retry_failed, verify=settings.verify, tell=tell)
     names.refuse(left.missing)
     return rows, left

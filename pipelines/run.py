@@ -81,6 +81,8 @@ class Run:
             kept += self._show(entry)
         if kept:
             self.tell(Warned(message=f"{listed(kept)}: no longer what a run wrote there: kept as they are"))
+        if left.renamed:
+            self.tell(Warned(message=f"renamed, for nothing else of the row differs: {listed(list(left.renamed))}"))
         unread = (entry_of(row) for row in rows if row.error is not None)
         while batch := list(islice(unread, _NOTED)):
             self._note_failures(batch)

@@ -33,6 +33,7 @@ class Remaining:
     damaged: dict[str, str]  # commits of the folder that don't count: what is wrong, by key
     editions: dict[str, int]  # those that will, by key
     again: frozenset[str]  # keys of the rows that are made again for it
+    renamed: Sequence[str]  # in words, the made ones that had another name: known when all their entries are read
 
 
 def remaining(
@@ -62,29 +63,33 @@ def remaining(
             attempts[row.key] = failed[row.key]
         (failed_places if row.key in failed and not retry_failed else missing_places).append(place)
     entries, unread = _failed_entries(Chosen(rows, failed_places), ledger, attempts, failed_places, tell)
-    made = Chosen(rows, made_places)
+    made, renamed = Chosen(rows, made_places), list[str]()
     missing = array("q", sorted((*missing_places, *unread))) if unread else missing_places
     return Remaining(
         missing=Chosen(rows, missing),
         made=made,
-        made_entries=_made_entries(made, ledger, committed, tell),
+        made_entries=_made_entries(made, ledger, committed, tell, renamed),
         failed=entries,
         attempts=attempts,
         keys=bytes(keys),
         damaged=damaged,
         editions={key: committed[key].edition + 1 for key in damaged},
         again=frozenset(again),
+        renamed=renamed,
     )
 
 
 def _made_entries(
-    made: Sequence[Row], ledger: Ledger, committed: Mapping[str, CommitFile], tell: Tell
+    made: Sequence[Row], ledger: Ledger, committed: Mapping[str, CommitFile], tell: Tell, renamed: list[str]
 ) -> Iterator[ManifestEntry]:
     """From the last manifest where they are in it, else from commits."""
     places = {row.key: place for place, row in enumerate(made)}
     for key, known in find_manifest(ledger.store).clips():
         if key in places and _is_of(known, committed[key]):
-            yield replace(known, **_asked(made[places.pop(key)]))
+            row = made[places.pop(key)]
+            if row.name != known.name:
+                renamed.append(f"{known.name} to {row.name}")
+            yield replace(known, **_asked(row))
     for commit in ledger.commits({key: committed[key] for key in places}, tell):
         yield made_entry(made[places[commit.key]], commit, committed[commit.key].size_bytes)
 

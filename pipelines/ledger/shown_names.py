@@ -8,7 +8,7 @@ name is somebody's, and stays.
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -29,12 +29,27 @@ def show(store: Store, entry: ManifestEntry) -> list[str]:
     folder, kept = store.local_path(""), []
     if folder is None:
         return []
-    made_as = PurePosixPath(entry.outputs["record"]).stem  # the row may be called otherwise by now
-    for path in sorted(set(entry.outputs.values())):
-        name = f"{entry.name}{PurePosixPath(path).name.removeprefix(made_as)}"
+    for name, path in shown_as(entry.name, entry.outputs).items():
         if not _linked(folder / name, path):
             kept.append(name)
     return kept
+
+
+def hide(store: Store, name: str, outputs: Mapping[str, str]) -> None:
+    """Removes the links to a clip that doesn't count any more, or not under this name; raises OSError."""
+    folder = store.local_path("")
+    if folder is None:
+        return
+    for shown, path in shown_as(name, outputs).items():
+        with suppress(FileNotFoundError):
+            if os.path.islink(folder / shown) and os.readlink(folder / shown) == path:
+                _taken_away(folder / shown)
+
+
+def shown_as(name: str, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Names in the run folder and paths of a clip's files; the row may be called otherwise than when it was made."""
+    made_as = PurePosixPath(outputs["record"]).stem
+    return {f"{name}{PurePosixPath(path).name.removeprefix(made_as)}": path for path in sorted(set(outputs.values()))}
 
 
 def is_shown_name(path: Path | str) -> bool:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airshower.cluster.store import open_store
+from airshower.configs.messages import Row
 from airshower.pipelines.folder_state import state_of
 from airshower.pipelines.ledger.ledger import Ledger
 from tests.quick_runs import lines
@@ -138,3 +139,45 @@ def test_rows_are_counted_whatever_became_of_them(quick, tmp_path):
             ("typo", "read", "typo.json"),
         ]
         (output / "manifest.parquet").unlink(missing_ok=True)  # the ledger says the same
+
+
+def shown(output: Path) -> dict[str, str]:
+    """Files of clips by the names that people look for: the folder of the attempt that made them."""
+    return {path.name: path.readlink().parts[1] for path in sorted(output.iterdir()) if path.is_symlink()}
+
+
+def named(row: Row, name: str) -> Row:
+    """A row that is called otherwise."""
+    assert row.spec is not None
+    return replace(row, name=name, spec=row.spec.model_copy(update={"name": name}))
+
+
+def test_no_row_of_a_later_command_takes_the_names_of_another_ones_files(quick, tmp_path):
+    output = tmp_path / "run"
+    quick.run(output, "clip", "clip_b")
+    before = shown(output)
+    for name, rule in (
+        ("CLIP", "is one file with 'clip', which this run folder has, on disks that don't tell A from a"),
+        ("clip_control_edge", "clashes with the files of 'clip', which this run folder has"),
+        ("Clip_B", "is one file with 'clip_b', which"),
+    ):
+        summary = quick.run(output, named(quick.row("other", seed=7), name)).summary
+        assert (summary.done, summary.failed) == (0, 1)
+        assert f"name {name!r} {rule}" in summary.failures[0].message
+        assert {name: place for name, place in shown(output).items() if name in before} == before
+    assert quick.run(output, named(quick.row("clip_input"), "clip_c"), "clip").summary.failed == 0
+
+
+def test_links_show_what_counts_and_under_no_other_name(quick, tmp_path):
+    output = tmp_path / "run"
+    row = quick.row("a")
+    quick.run(output, row, "b")
+    before = shown(output)
+    renamed = quick.run(output, named(row, "z"))
+    assert renamed.warnings == ["renamed, for nothing else of the row differs: a to z"]
+    expected = {name.replace("a", "z", 1) if name.startswith("a") else name: place for name, place in before.items()}
+    assert shown(output) == expected
+    changed = replace(quick.row("z", seed=9), name="z")
+    quick.run(output, changed)
+    assert set(shown(output)) == set(expected)
+    assert not set(place for name, place in shown(output).items() if name.startswith("z")) & set(before.values())
