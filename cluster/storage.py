@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
+from urllib.parse import unquote
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -32,7 +33,7 @@ def absolute(path: str) -> str:
 def join(folder: str, path: str) -> str:
     """`path` as seen from `folder`: URLs and absolute paths stay, relative ones are put below the folder."""
     if path.startswith("file://"):
-        return str(url_to_fs(path)[1])
+        return _local_path(path)
     if is_url(path) or os.path.isabs(path):
         return path
     if is_url(folder):
@@ -41,6 +42,14 @@ def join(folder: str, path: str) -> str:
     joined = os.path.join(os.path.abspath(folder), path)
     # ".." after a symbolic link leaves the link's target, as everywhere else on the system
     return os.path.realpath(joined) if ".." in path.split(os.sep) else os.path.normpath(joined)
+
+
+def _local_path(url: str) -> str:
+    """The path that a file:// URL means, as browsers and file managers write it."""
+    host, slash, place = url.removeprefix("file://").partition("/")
+    if host not in ("", "localhost"):
+        raise ValueError(f"{url}: its file would be on a computer called {host}: write file:///PATH, or the path alone")
+    return unquote(slash + place)
 
 
 def parent(path: str) -> str:
@@ -104,13 +113,21 @@ def _entries(folder: str) -> list[tuple[str, bool]]:
     """The files and folders in a folder, sorted: the full path, and whether it is a file."""
     if not is_url(folder):
         with as_os_error(folder), os.scandir(folder) as entries:
-            return sorted((one.path, one.is_file()) for one in entries if one.is_file() or one.is_dir())
+            return sorted((one.path, kind == "file") for one in entries if (kind := _kind(one)) is not None)
     with as_os_error(folder):
         fs, place = url_to_fs(folder)
         fs.invalidate_cache(place)  # this process may have listed it before
         # an object store lists a folder's own marker among its entries
         found = [one for one in fs.ls(place, detail=True) if one["name"].rstrip("/") != place.rstrip("/")]
         return sorted((fs.unstrip_protocol(one["name"]), one["type"] == "file") for one in found)
+
+
+def _kind(entry: "os.DirEntry[str]") -> str | None:
+    """file or folder, of what a link leads to; None for what is neither, such as a link in a circle."""
+    try:
+        return "file" if entry.is_file() else "folder" if entry.is_dir() else None
+    except OSError:
+        return None
 
 
 def list_matching(pattern: str) -> list[str]:
@@ -142,7 +159,9 @@ def as_os_error(path: str) -> Iterator[None]:
     """Names the path in whatever goes wrong: protocols raise errors of their own client libraries."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if is_url(path) and isinstance(error.__cause__, OSError):  # HTTP's client calls every trouble so
+            raise OSError(f"{path} can't be reached: {one_line(error.__cause__)}") from error
         raise FileNotFoundError(f"{path} does not exist") from None
     except PermissionError:
         raise PermissionError(f"{path} may not be accessed: check its permissions or credentials") from None
@@ -151,7 +170,11 @@ def as_os_error(path: str) -> Iterator[None]:
     except NotADirectoryError:
         raise NotADirectoryError(f"{path} is not in a folder: a part of the path is a file") from None
     except Exception as error:  # the client libraries of the protocols share no base class
-        reason = " ".join(str(error).split()) or type(error).__name__
-        named = OSError(f"{path} can't be reached: {reason}")
+        named = OSError(f"{path} can't be reached: {one_line(error)}")
         named.errno = getattr(error, "errno", None)
         raise named from error
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, or else its type."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -15,6 +15,7 @@ from airshower.cluster.store import Store
 GALLERY_NAME, REPORT_NAME, MANIFEST_NAME = "index.html", "report.html", "manifest.parquet"
 _FOLDERS = ("data", "ledger", "telemetry")
 ROOT_NAMES = (*_FOLDERS, GALLERY_NAME, REPORT_NAME, MANIFEST_NAME)  # in a run folder, beside the clips'
+SERVICE_LOCK = "service.lock"  # in the work folder of a service
 _SHOWN = 4  # names in a message
 
 _SEAL = re.compile(rb"<!-- airshower ([0-9a-f]{64}) -->\n\Z")
@@ -35,6 +36,8 @@ def refuse_taken_folder(store: Store) -> None:
     """Raises InTheWayError where a folder that no run has written to holds something of a run folder's names."""
     taken = [f"{folder}/" for folder in _FOLDERS if _is_taken(store, folder)]
     taken += [name for name in ROOT_NAMES[len(_FOLDERS) :] if _is_taken(store, name)]
+    if _is_taken(store, SERVICE_LOCK):
+        raise InTheWayError(f"{store.location} is the work folder of a service: give another --output")
     if taken:
         raise InTheWayError(
             f"{store.location}: holds {listed(taken)}, which no run wrote and a run would write to: nothing is made: "

@@ -94,5 +94,9 @@ def _files_of(source: str) -> list[str]:
 
 
 def _may_hold_rows(file: str) -> bool:
-    """Whether it is one by its ending, and no run wrote it: a folder may be the output of one, too."""
-    return ending_of(file) in ENDINGS and not is_shown_name(file) and not is_manifest(file)
+    """Whether it is one by its ending, and no run wrote it: a folder may be the output of one, too.
+
+    Hidden files are none: file systems of others keep attributes in them.
+    """
+    hidden = file.rpartition("/")[2].startswith(".")
+    return not hidden and ending_of(file) in ENDINGS and not is_shown_name(file) and not is_manifest(file)

@@ -5,6 +5,7 @@ row says. Checked here is what costs one stat call per file (there, not empty); 
 its frame rate are the prepare stage's business.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -129,7 +130,8 @@ class _Reader:
         if draft.error is not None:
             raise InputError(draft.error)
         if not isinstance(draft.fields, dict):
-            raise InputError(f'{draft.fields!r:.60} is not an object: write a spec as {{"prompt": ..., "edge": {{}}}}')
+            given = json.dumps(draft.fields, default=str)
+            raise InputError(f'{given:.60} is not an object: write a spec as {{"prompt": ..., "edge": {{}}}}')
         fields = {"name": draft.name, **_with_full_paths(given_fields(draft.fields), storage.parent(draft.file))}
         for name, value in self.settings.items():
             control, dot, key = name.rpartition(".")

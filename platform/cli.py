@@ -10,7 +10,8 @@ import signal
 import sys
 import traceback
 from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated
+from itertools import pairwise
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +35,7 @@ from airshower.platform.commands.submit import submit
 from airshower.platform.commands.train import train
 from airshower.platform.help_text import make_readable
 
+_OUTPUTS = ("--output", "-o")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 app = typer.Typer(
@@ -90,6 +92,7 @@ def _run(arguments: list[str]) -> int:
         command = typer.main.get_command(app)
         make_readable(command)  # type: ignore[arg-type] # Typer makes its own kind of command
         _require_working_directory()
+        _require_named_output(arguments)
         with _interrupts():
             return command(arguments, prog_name="airshower", standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
@@ -100,7 +103,7 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - whatever a command raises, the user gets one line
         if "--verbose" in arguments:
             traceback.print_exc()
-        return _report(error)
+        return _report(error, arguments)
 
 
 def _interrupts() -> AbstractContextManager[None]:
@@ -116,15 +119,32 @@ def _require_working_directory() -> None:
         raise OSError(f"the working directory is gone ({error.strerror}): change to another one") from error
 
 
-def _report(error: Exception) -> int:
+def _require_named_output(arguments: list[str]) -> None:
+    """An empty name would be the working directory: a script's variable that isn't set."""
+    if "--output=" in arguments or any(pair in ((flag, "") for flag in _OUTPUTS) for pair in pairwise(arguments)):
+        raise ValueError("--output is empty: give a folder, or . for the working directory")
+
+
+def _command_path(arguments: list[str]) -> str:
+    """The command that a call names, with those above it."""
+    path, command = ["airshower"], typer.main.get_command(app)
+    for word in arguments:
+        below: dict[str, Any] = getattr(command, "commands", {})
+        if word not in below:
+            break
+        path.append(word)
+        command = below[word]
+    return " ".join(path)
+
+
+def _report(error: Exception, arguments: list[str]) -> int:
     """Prints the error as one line and returns the exit code that belongs to it."""
     # Typer hands on usage errors of its parser, whose base class differs between its versions
     if hasattr(error, "format_message"):
         reason = error.format_message().removeprefix("Invalid value: ")
         if not reason:  # a call without arguments, which got the help
             return 2
-        place = getattr(getattr(error, "ctx", None), "command_path", "airshower")
-        message, code = f"{reason} ({place} --help explains the flags)", 2
+        message, code = f"{reason} ({_command_path(arguments)} --help explains the flags)", 2
     elif isinstance(error, ValueError | OSError | RuntimeError):
         message, code = str(error), 2
     elif _is_of_ray(error):

@@ -8,7 +8,7 @@ before the world can reach it.
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -90,8 +90,14 @@ class VideoApi:
         app.add_api_route(
             "/healthz", self.health, response_model=Health, responses={503: {"model": Health}}, summary="Ready or not"
         )
-        page = docs_page(app.openapi())
-        app.add_api_route("/docs", lambda: HTMLResponse(page), include_in_schema=False)
+        for path, handler in (("/v1/models", self.models), ("/healthz", self.health)):
+            _add_head(app, path, handler)
+        document = app.openapi()
+
+        def docs(request: Request) -> HTMLResponse:
+            return HTMLResponse(docs_page(document, request.url.netloc))
+
+        app.add_api_route("/docs", docs, methods=["GET", "HEAD"], include_in_schema=False)
         return app
 
     def _add_video_routes(self, app: FastAPI) -> None:
@@ -99,6 +105,8 @@ class VideoApi:
             responses = problems(*statuses, 503) | how.pop("responses", {})
             open_only = [Depends(self._require_open)]
             app.add_api_route(path, handler, summary=summary, dependencies=open_only, responses=responses, **how)
+            if "methods" not in how:
+                _add_head(app, path, handler, open_only)
 
         posting: dict[str, Any] = {"methods": ["POST"], "status_code": 202, "response_model": Video}
         posting["openapi_extra"] = request_body(self._preset)
@@ -235,3 +243,8 @@ class VideoApi:
         response.status_code = 200 if phase == "ready" else 503
         unfinished = len(self._jobs.unfinished())
         return Health(status=phase, ready=phase == "ready", replicas=replicas, unfinished=unfinished)
+
+
+def _add_head(app: FastAPI, path: str, handler: Callable[..., Any], dependencies: Sequence[Any] = ()) -> None:
+    """Answers HEAD as GET, without the body: uptime checks and download tools ask so first."""
+    app.add_api_route(path, handler, methods=["HEAD"], dependencies=dependencies, include_in_schema=False)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LOCK = ".lock"
+from airshower.pipelines.ledger.ledger import LEDGER_HEAD
+from airshower.pipelines.own_files import SERVICE_LOCK
 
 
 class WorkFolderError(OSError):
@@ -19,9 +20,11 @@ class WorkFolderError(OSError):
 @contextmanager
 def work_folder(folder: Path) -> Iterator[Path]:
     """The folder, made if missing, for this process alone; raises WorkFolderError."""
+    if (folder / LEDGER_HEAD).exists():
+        raise WorkFolderError(f"{folder} is the folder of a run: give another --work-dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK).open("wb")
+        lock = (folder / SERVICE_LOCK).open("wb")
     except OSError as error:
         raise WorkFolderError(
             f"{folder} can't be used as work folder ({error.strerror}): give another --work-dir"

@@ -113,7 +113,7 @@ def _array(data: bytes, path: str, limits: MediaLimits) -> np.ndarray:
     def choose(names: Sequence[str]) -> str:
         name = next((one for one in _ARRAY_NAMES if one in names), None) or next(iter(names), "")
         if len(names) != 1 and name not in _ARRAY_NAMES:
-            raise MediaError(f"{path}: holds {listed(names)}: name the depth depth, or save it alone")
+            raise MediaError(f"{path}: holds {listed(names)}: give the one of depth the name 'depth', or save it alone")
         return name
 
     try:

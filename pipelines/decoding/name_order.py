@@ -3,10 +3,15 @@
 import re
 from collections.abc import Iterable
 
+_OF_WINDOWS = ("thumbs.db", "desktop.ini")
+
 
 def in_name_order(paths: Iterable[str]) -> list[str]:
-    """Paths of one folder by name, numbers in it by value: frame_2 before frame_10. Hidden files are left out."""
-    shown = [path for path in paths if not _name(path).startswith(".")]
+    """Paths of one folder by name, numbers in it by value: frame_2 before frame_10.
+
+    Hidden files are left out, and those that Windows puts into folders.
+    """
+    shown = [path for path in paths if not _name(path).startswith(".") and _name(path).lower() not in _OF_WINDOWS]
     return sorted(shown, key=lambda path: [int(part) if part.isdecimal() else part for part in _parts(path)])
 
 

@@ -59,6 +59,8 @@ def export(
     """
     ready = offered(ledger, settings, tell)
     chosen = [clip for clip in ready.values() if fnmatchcase(clip.name, select)]
+    if settings.dataset == "lerobot":
+        chosen = _videos(chosen, tell)
     if not chosen:
         what = "has no clip yet: generate some" if not ready else f"has no clip named {select}: fix --select"
         raise ExportError(f"{ledger.store.location} {what}")
@@ -224,3 +226,10 @@ def _writer(settings: ExportSettings) -> DatasetWriter:
     if settings.dataset == "lerobot":
         return LeRobotWriter()
     return ParquetWriter(embed=settings.embed)
+
+
+def _videos(clips: Sequence[Offered], tell: Tell) -> list[Offered]:
+    videos = [clip for clip in clips if clip.frames > 1]
+    if images := len(clips) - len(videos):
+        tell(f"{images} of {len(clips)} clips are images and left out: LeRobot's clips are videos")
+    return videos

@@ -54,8 +54,6 @@ def table_of(values: dict[str, np.ndarray], features: dict[str, dict[str, Any]])
 def refuse_what_differs(clip: Clip, about: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raises ExportError for a clip that the dataset can't hold beside its first one."""
     remedy = "leave it out by --select, or export to webdataset or parquet, which take both"
-    if clip.frames == 1:
-        raise ExportError(f"clip {clip.name} is an image and LeRobot's clips are videos: {remedy}")
     if about["fps"] != wanted["fps"]:
         raise ExportError(f"clip {clip.name} runs at {about['fps']} fps, the first one at {wanted['fps']}: {remedy}")
     own, first = about["features"], wanted["features"]

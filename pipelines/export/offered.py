@@ -26,6 +26,7 @@ class Offered:
     key: str
     edition: int
     name: str
+    frames: int
     size_bytes: int  # of what is exported of it
     kinds: tuple[str, ...]  # of the files that are exported beside its videos and record
     pictures: tuple[str, ...]  # kinds and endings of its videos, and of those beside
@@ -41,6 +42,7 @@ def offered(ledger: Ledger, settings: ExportSettings, tell: Tell) -> dict[str, O
             key=commit.key,
             edition=commit.edition,
             name=names[commit.key],
+            frames=commit.frames,
             size_bytes=sum(commit.files[path].size_bytes for path in set(files.values())),
             kinds=tuple(sorted(kind for kind in files if _is_beside(kind))),
             pictures=tuple(

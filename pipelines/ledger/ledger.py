@@ -31,7 +31,7 @@ from airshower.configs.records import LEDGER_FORMAT, Commit, Failure
 from airshower.pipelines.ledger.reading import READERS, LedgerError, Tell, record_of, side_by_side
 
 LEDGER, DATA, CHUNKS, RUNS = "ledger", "data", "ledger/chunks", "ledger/runs"
-_HEAD = "ledger/ledger.json"
+LEDGER_HEAD = "ledger/ledger.json"
 _COMMITS, _FAILED, _EPOCHS = "ledger/commits", "ledger/failed", "ledger/epochs"
 _PREFIXES = tuple(f"{number:02x}" for number in range(256))
 _NUMBERED = re.compile(r"[0-9a-f]{2}/([0-9a-f]+)\.(\d+)\.json")
@@ -59,7 +59,7 @@ class Ledger:
     def exists(self) -> bool:
         """Whether there is a ledger, be it without its head."""
         try:
-            self.store.read(_HEAD)
+            self.store.read(LEDGER_HEAD)
         except FileNotFoundError:
             return any(map(_is_ours, self.store.names(LEDGER)))
         except OSError:  # a folder of this name, or a file on the way to it
@@ -72,12 +72,12 @@ class Ledger:
         Raises LedgerError for one of another version.
         """
         head = json.dumps({"format": LEDGER_FORMAT}).encode()
-        if self.store.create(_HEAD, head):
+        if self.store.create(LEDGER_HEAD, head):
             return
-        found = _format_of(self.store.read(_HEAD))
+        found = _format_of(self.store.read(LEDGER_HEAD))
         if found is None and any(map(_is_ours, self.store.names(LEDGER))):
-            self.store.write(_HEAD, head)
-            tell(f"{self.store.url(_HEAD)} was damaged: it is written again")
+            self.store.write(LEDGER_HEAD, head)
+            tell(f"{self.store.url(LEDGER_HEAD)} was damaged: it is written again")
         elif found != LEDGER_FORMAT:
             raise LedgerError(
                 f"{self.store.location}: its ledger has format {found or 'unknown'}, this version of Airshower writes "

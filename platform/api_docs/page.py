@@ -36,14 +36,15 @@ class Route:
     answers: list[tuple[str, str, str]]  # status, meaning, what comes
 
 
-def docs_page(document: Mapping[str, Any]) -> str:
-    """The page of an OpenAPI document, as HTML."""
+def docs_page(document: Mapping[str, Any], address: str) -> str:
+    """The page of an OpenAPI document, as HTML; `address` is the host and port that it is looked at on."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     return environment.get_template("docs.html").render(
         title=document["info"]["title"],
         version=document["info"]["version"],
+        address=address,
         steps=[_with_code(line) for line in document["info"]["description"].splitlines() if line],
         routes=list(_routes(document)),
         style=Markup((_TEMPLATES.parent / "page.css").read_text(encoding="utf-8"))

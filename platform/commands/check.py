@@ -87,5 +87,5 @@ def _told(rows: Iterable[Row], *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"rows": count, "fine": count - len(errors), "errors": errors}, indent=1, ensure_ascii=False))
     else:
-        print(f"{count - len(errors)} of {count} rows are fine")
+        print(f"{count - len(errors)} of {count} row{'s are' if count != 1 else ' is'} fine")
     return len(errors)

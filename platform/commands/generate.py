@@ -226,13 +226,13 @@ def generate(
         with show_progress(progress, sys.stderr) as on_event:
             summary = run(rows, folder, settings, on_event)
     except KeyboardInterrupt:
-        page = _write_pages(folder)
-        print(f"airshower: stopped after {progress.done} of {len(rows)} clips: see {page}", file=sys.stderr)
+        page = _write_pages(folder) or folder
+        print(f"airshower: stopped after {progress.done} of {progress.rows} clips: see {page}", file=sys.stderr)
         raise typer.Exit(130) from None
     except (RunError, OwnNodeLostError) as error:
         if verbose:
             traceback.print_exc()
-        print(f"airshower: {error} (what was done: {_write_pages(folder)})", file=sys.stderr, flush=True)
+        print(f"airshower: {error} (what was done: {_write_pages(folder) or folder})", file=sys.stderr, flush=True)
         if isinstance(error, OwnNodeLostError):
             os._exit(1)  # Python would wait for Ray's goodbye, which waits for the node
         raise typer.Exit(1) from error
@@ -243,8 +243,8 @@ def generate(
         raise typer.Exit(1)
 
 
-def _write_pages(folder: str) -> str:
-    """Writes the folder's report and its gallery, and returns where they are; no run fails for want of a page."""
+def _write_pages(folder: str) -> str | None:
+    """Writes the folder's report and its gallery, and returns where that is; no run fails for want of a page."""
     from airshower.cluster.store import open_store
     from airshower.pipelines.manifest import find_manifest
     from airshower.platform.gallery.page import write_gallery
@@ -264,10 +264,10 @@ def _write_pages(folder: str) -> str:
         return write_gallery(folder)
     except (OSError, ValueError) as error:
         print(f"airshower: no gallery: {error}", file=sys.stderr)
-        return folder
+        return None
 
 
-def summary_text(summary: "RunSummary", gallery: str) -> str:
+def summary_text(summary: "RunSummary", gallery: str | None) -> str:
     """What is said at the end of a run: counts, speed, failures and where to look."""
     per_min = 60 * summary.done / summary.wall_s if summary.wall_s > 0 else 0.0
     kept = f"{summary.kept} made before, " if summary.kept else ""
@@ -282,4 +282,5 @@ def summary_text(summary: "RunSummary", gallery: str) -> str:
         lines.append(f"  {summary.left} left, for the run was asked to end: the same command makes them")
     if summary.not_retried:
         lines.append(f"  {summary.not_retried} of them failed in earlier runs: --retry-failed tries them again")
-    return "\n".join([*lines, f"gallery   {gallery}", f"manifest  {summary.manifest}"])
+    lines += [] if gallery is None else [f"gallery   {gallery}"]
+    return "\n".join([*lines, f"manifest  {summary.manifest}"])

@@ -13,14 +13,14 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+
+import httpx
 
 from tests.documented_commands import ROOT, Block, blocks
 
@@ -113,17 +113,11 @@ def _shell(text: str, clone: Path, environment: dict[str, str]) -> subprocess.Po
 def _answers(server: subprocess.Popen[bytes]) -> bool:
     until_s = time.monotonic() + 300
     while time.monotonic() < until_s and server.poll() is None:
-        with _connection() as there:
-            if there:
+        with suppress(httpx.TransportError):
+            if httpx.get("http://localhost:8000/healthz").status_code == 200:
                 return True
         time.sleep(1)
     return False
-
-
-@contextmanager
-def _connection() -> Iterator[bool]:
-    with socket.socket() as probe:
-        yield probe.connect_ex(("localhost", 8000)) == 0
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,7 @@
 """Local paths and URLs answer the same questions in the same words."""
 
 import os
+import socket
 
 import fsspec
 import pytest
@@ -61,6 +62,7 @@ def test_an_error_of_a_protocol_is_an_os_error_that_names_the_path():
         ("/data/specs", "/a.mp4", "/a.mp4"),
         ("/data/specs", "s3://bucket/a.mp4", "s3://bucket/a.mp4"),
         ("/data/specs", "file:///x/a.mp4", "/x/a.mp4"),
+        ("/data/specs", "file://localhost/my%20clip%20%231.mp4", "/my clip #1.mp4"),
         ("s3://bucket/specs", "../videos/a.mp4", "s3://bucket/videos/a.mp4"),
         ("s3://bucket", "a.mp4", "s3://bucket/a.mp4"),
         ("s3://bucket/specs", "/a.mp4", "/a.mp4"),
@@ -68,6 +70,28 @@ def test_an_error_of_a_protocol_is_an_os_error_that_names_the_path():
 )
 def test_join(folder, path, joined):
     assert storage.join(folder, path) == joined
+
+
+def test_a_file_on_another_computer_is_refused():
+    with pytest.raises(
+        ValueError, match=r"file://m/a.mp4: its file would be on a computer called m: write file:///PATH"
+    ):
+        storage.join("/data", "file://m/a.mp4")
+
+
+def test_a_server_that_is_not_there_is_no_missing_file():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/a.mp4"
+    with pytest.raises(OSError, match=rf"{url} can't be reached: Cannot connect"):
+        storage.size_bytes(url)
+
+
+def test_links_in_a_circle_are_neither_files_nor_folders(tmp_path):
+    (tmp_path / "a.json").touch()
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    (tmp_path / "dead.json").symlink_to("nowhere")
+    assert storage.list_files(str(tmp_path)) == [str(tmp_path / "a.json")]
+    assert storage.list_folders(str(tmp_path)) == []
 
 
 def test_join_leaves_a_link_through_its_target(tmp_path):

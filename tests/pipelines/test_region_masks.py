@@ -207,4 +207,5 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 def test_numbers_in_names_count_by_value():
     names = ["f/b1.png", "f/a10.png", "f/a2.png", "f/10.png", "f/9.png"]
+    names += ["f/Thumbs.db", "f/desktop.ini", "f/.DS_Store", "f/._9.png"]  # which systems put there
     assert in_name_order(names) == ["f/9.png", "f/10.png", "f/a2.png", "f/a10.png", "f/b1.png"]

@@ -34,6 +34,13 @@ def told(rows):
     return [row.name if row.error is None else row.error.message.partition(": ")[2] for row in rows]
 
 
+def test_hidden_files_in_a_folder_are_no_specs(folder):
+    (folder / "r.json").write_text(LINE)
+    for name in ("._r.json", "._rows.jsonl", ".r.csv"):
+        (folder / name).write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X        ")
+    assert told(read(str(folder))) == ["r"]
+
+
 @pytest.mark.parametrize("name", ["r.json", "r.jsonl", "r.jsonc", "r.ndjson"])
 def test_json_is_one_row_a_list_or_a_row_per_line_whatever_the_file_is_called(folder, name):
     def names(text):

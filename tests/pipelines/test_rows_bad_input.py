@@ -87,7 +87,7 @@ def test_several_faults_of_a_row_share_its_line(folder):
     [
         ("a.json", b'{"prompt": "x",\n "edge" {}}', "is not valid JSON: 2:9: Expecting ':'"),
         ("a.json", b'{"prompt": "x", "prompt": "y"}', "is not valid JSON: 'prompt' is given twice: keep one"),
-        ("a.json", b'"text"', "'text' is not an object: write a spec as"),
+        ("a.json", b'"text"', '"text" is not an object: write a spec as'),
         ("a.json", b"", "is empty: write a row into it"),
         ("a.jsonl", b"\n\n", "is empty: write a row into it"),
         ("a.jsonl", b'\n{"prompt": "x"', "line 2 (a-2): is not valid JSON: 2:15: Expecting ','"),

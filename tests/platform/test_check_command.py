@@ -62,17 +62,17 @@ def test_a_row_that_keeps_damaged_frames_is_fine_with_a_damaged_first_one(call, 
     row = ("check", "--video-path", str(tmp_path / "in.avi"), "--prompt", "rain", "--edge")
     assert call(*row)[0] == 1
     code, out, _ = call(*row, "--keep-damaged-frames")
-    assert (code, out) == (0, "1 of 1 rows are fine\n")
+    assert (code, out) == (0, "1 of 1 row is fine\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "out"),
     [
-        (["rows.csv", "--limit", "1"], 0, "1 of 1 rows are fine"),
-        (["rows.csv", "--limit", "1", "--max-frames", "3", "--vis"], 0, "1 of 1 rows are fine"),
+        (["rows.csv", "--limit", "1"], 0, "1 of 1 row is fine"),
+        (["rows.csv", "--limit", "1", "--max-frames", "3", "--vis"], 0, "1 of 1 row is fine"),
         (["rows.csv", "--limit", "1", "--depth"], 1, "depth without control_path: needs annotators"),
         (["rows.csv", "--limit", "1", "--model", "tiny-multiview"], 1, "makes clips of several cameras"),
-        (["--video-path", "in.mp4", "--prompt", "rain", "--edge"], 0, "1 of 1 rows are fine"),
+        (["--video-path", "in.mp4", "--prompt", "rain", "--edge"], 0, "1 of 1 row is fine"),
         (["--video-path", "no.mp4", "--prompt", "rain", "--edge"], 1, "command line (no): video_path: "),
     ],
 )
@@ -106,7 +106,7 @@ def test_rows_are_piped_into_every_command_that_takes_rows(call, rows, monkeypat
         monkeypatch.setattr(row_files.sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
         return call(*arguments)
 
-    assert piped("check", "-")[:2] == (0, "1 of 1 rows are fine\n")
+    assert piped("check", "-")[:2] == (0, "1 of 1 row is fine\n")
     assert piped("plan", "-", "--device", "cpu")[1].startswith("1 row")
     assert "(stdin)" in piped("memory", "-", "--gpu-gib", "24")[1]
     code, _, errors = piped("submit", "--address", "http://nowhere", "--", "generate", "-", "--output", "s3://b/run")
@@ -122,4 +122,4 @@ def test_neither_ray_nor_torch_is_loaded(rows):
         "print([name for name in ('ray', 'torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=rows.parent, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["1 of 1 rows are fine", "0", "[]"]
+    assert done.stdout.splitlines() == ["1 of 1 row is fine", "0", "[]"]

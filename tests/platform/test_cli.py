@@ -64,7 +64,17 @@ def test_help_wraps_with_the_terminal(command):
 
 def test_a_hint_names_the_command_that_helps(call):
     assert call("generate", "--bogus")[2].endswith("(airshower generate --help explains the flags)\n")
+    assert call("generate", "rows.json", "-o")[2].endswith("(airshower generate --help explains the flags)\n")
     assert call("runs", "show")[2].endswith("(airshower runs show --help explains the flags)\n")
+
+
+@pytest.mark.parametrize("flags", [("--output", ""), ("-o", ""), ("--output=",)])
+def test_an_empty_output_is_not_the_working_directory(call, tmp_path, monkeypatch, flags):
+    monkeypatch.chdir(tmp_path)
+    for command in ("generate", "train", "evaluate", "plan"):
+        code, _, errors = call(command, *flags)
+        assert (code, errors) == (2, "airshower: --output is empty: give a folder, or . for the working directory\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_flags_become_overrides_of_the_row_format():

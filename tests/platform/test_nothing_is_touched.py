@@ -58,6 +58,7 @@ def a_file(name: str) -> Callable[[Path], object]:
         (("rows.jsonl",), a_file("ledger/ledger.json"), "unknown|ledger/,"),
         (("rows.jsonl",), a_file("ledger/accounts.csv"), "ledger/,"),
         (("rows.jsonl",), a_file("telemetry/log"), "telemetry/,"),
+        (("rows.jsonl",), a_file("service.lock"), "is the work folder of a service"),
     ],
 )
 def test_generate_refuses_a_folder_in_which_it_would_replace_something(call, sources, monkeypatch, given, put, named):

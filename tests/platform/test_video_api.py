@@ -169,9 +169,9 @@ def test_other_paths_and_methods(service):
         r"'/v1/nothing\x1b' is nothing here: /docs lists what is",
     )
     answer = service.ask("PUT", "/v1/videos")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
-    assert answer.json()["error"] == "'/v1/videos' has no 'PUT': use GET, POST"
-    assert service.ask("OPTIONS", "/v1/videos/a").headers["allow"] == "DELETE, GET"
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+    assert answer.json()["error"] == "'/v1/videos' has no 'PUT': use GET, HEAD, POST"
+    assert service.ask("OPTIONS", "/v1/videos/a").headers["allow"] == "DELETE, GET, HEAD"
     for path in (
         "/v1/videos/%ff",
         "/v1/videos/%00",
@@ -180,6 +180,16 @@ def test_other_paths_and_methods(service):
         "/v1/videos/%ed%a0%80",
     ):
         assert service.ask("GET", path).status_code == 404
+
+
+def test_head_is_answered_as_get(service):
+    for path in ("/healthz", "/v1/videos", "/v1/models", "/docs"):
+        assert service.ask("HEAD", path).status_code == 200
+
+
+def test_the_page_shows_commands_for_the_address_that_it_is_looked_at_on(service):
+    page = service.ask("GET", "/docs", headers={"host": "videos.example:8377"}).text
+    assert "curl videos.example:8377/v1/videos/ID" in page
 
 
 def test_results_that_are_not_there(service):

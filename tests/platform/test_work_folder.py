@@ -35,6 +35,14 @@ def test_one_process_at_a_time_however_it_ends(tmp_path):
         pass
 
 
+def test_the_folder_of_a_run_is_refused(tmp_path):
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / "ledger.json").touch()
+    with pytest.raises(WorkFolderError, match="is the folder of a run: give another --work-dir"), work_folder(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
 def test_a_folder_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with (

@@ -151,7 +151,7 @@ def write_cut_array(path):
         ("cut.exr", write_cut_exr, "damaged or cut off: copy or make it again"),
         ("cut.npy", write_cut_array, r"not a whole \.npy or \.npz file"),
         ("text.npy", write_text_array, r"is <U4 \(2,\): expected numbers of shape \(frames, height, width\)"),
-        ("several.npz", write_several, "holds left, right: name the depth depth"),
+        ("several.npz", write_several, "holds left, right: give the one of depth the name 'depth'"),
         ("rgb.exr", lambda path: as_exr(path, np.ones((4, 4), np.float32), "normal.X"), "channels are normal.X: name"),
         ("empty", lambda path: path.mkdir(), "no file in this folder: put one depth map per frame there"),
     ],

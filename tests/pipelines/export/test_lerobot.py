@@ -78,10 +78,16 @@ def test_features_are_described_and_statistics_are_those_of_all_frames(run, tmp_
     assert np.allclose(np.ravel(stats[CAMERA]["mean"]), made.mean(axis=(0, 1, 2)) / 255, atol=0.02)
 
 
+def test_images_are_left_out_and_counted(run, tmp_path):
+    run.clip("z", "f", frames=1)
+    said = []
+    assert export(run.ledger, open_store(tmp_path / "set"), SETTINGS, tell=said.append).added == 3
+    assert said == ["1 of 4 clips are images and left out: LeRobot's clips are videos"]
+
+
 @pytest.mark.parametrize(
     ("clip", "message"),
     [
-        ({"frames": 1}, "clip z is an image and LeRobot's clips are videos"),
         ({"fps": 24}, "clip z runs at 24 fps, the first one at 10"),
         ({"filmed": False}, "the first one has observation.camera_to_world.camera, z hasn't: .*--no-cameras"),
     ],
