@@ -110,6 +110,13 @@ class RowSpec(Strict):
         """Whether annotators have to compute some of it."""
         return False
 
+    def with_file(self, field: str, path: str) -> Self:
+        """The row with another path in one of the (dotted) fields that name its files."""
+        owner, dot, key = field.rpartition(".")
+        if not dot:
+            return self.model_copy(update={key: path})
+        return self.model_copy(update={owner: getattr(self, owner).model_copy(update={key: path})})
+
     def _camera_stems(self) -> tuple[str, ...]:
         return () if self.camera_path is None else (f"{self.name}_cameras",)
 

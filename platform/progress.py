@@ -295,7 +295,8 @@ def _plan_words(plan: Planned, elapsed_s: float) -> str:
 
 def failure_line(event: RowFailed) -> str:
     """Why a row failed, in one printable line that names the row."""
-    named = event.message if event.message.startswith(f"{event.name}:") else f"{event.name}: {event.message}"
+    is_named = event.message.startswith(f"{event.name}:") or f"({event.name}): " in event.message
+    named = event.message if is_named else f"{event.name}: {event.message}"
     return printable(f"in {event.stage}: {named}")
 
 

@@ -158,7 +158,7 @@ class VideoApi:
         row = await in_thread(row_of, spec, self._jobs.folder(video_id), self._preset)
         if row.error is not None:
             raise HTTPException(422, row.error.message.replace(f"{self._jobs.uploads(video_id)}/", ""))
-        return self._runner.submit(video_id, row)
+        return self._as_told(self._runner.submit(video_id, row))
 
     async def _read_spec(self, request: Request, uploads: Path) -> dict[str, Any]:
         coding = request.headers.get("content-encoding", "").strip().lower()
@@ -181,16 +181,27 @@ class VideoApi:
         return with_files(spec, uploaded)
 
     async def list(self) -> VideoList:
-        return VideoList(videos=self._jobs.all()[::-1])
+        return VideoList(videos=[self._as_told(video) for video in self._jobs.all()[::-1]])
 
     async def get(self, video_id: str) -> Video:
+        return self._as_told(self._known(video_id))
+
+    def _as_told(self, video: Video) -> Video:
+        """With names of uploads in place of where this machine keeps them."""
+        uploads, spec = f"{self._jobs.uploads(video.id)}/", video.spec
+        for name, path in spec.files().items():
+            if path.startswith(uploads):
+                spec = spec.with_file(name, path.removeprefix(uploads))
+        return video.model_copy(update={"spec": spec})
+
+    def _known(self, video_id: str) -> Video:
         video = self._jobs.get(video_id)
         if video is None:
             raise HTTPException(404, f"video {video_id!a:.60} is unknown here: GET /v1/videos lists all")
         return video
 
     async def delete(self, video_id: str) -> None:
-        await self.get(video_id)
+        self._known(video_id)
         await self._runner.cancel(video_id)
         try:
             self._jobs.remove(video_id)
@@ -213,7 +224,7 @@ class VideoApi:
         return await self._output(video_id, "record")
 
     async def _output(self, video_id: str, kind: str) -> FileResponse:
-        video = await self.get(video_id)
+        video = self._known(video_id)
         if video.error is not None:
             raise HTTPException(422, f"the video failed in stage {video.error.stage}: {video.error.message}")
         if video.status != "done":

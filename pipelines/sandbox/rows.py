@@ -82,7 +82,7 @@ def _at_hand(spec: AnySpec, fields: Iterable[str], most_bytes: int) -> Iterator[
                     local.parent.mkdir()
                     most_bytes -= _fetched(f"{name}: {path}", path, local, most_bytes)
                     files.names[str(local)] = path
-                    files.spec = _with_path(files.spec, name, str(local))
+                    files.spec = files.spec.with_file(name, str(local))
                     path = str(local)
                 files.paths.append(path)
             yield files
@@ -111,10 +111,3 @@ def _fetched(what: str, url: str, local: Path, most_bytes: int) -> int:
 def _piece(source: IO[bytes], path: str) -> bytes:
     with storage.as_os_error(path):
         return source.read(_PIECE_BYTES)
-
-
-def _with_path(spec: AnySpec, name: str, path: str) -> AnySpec:
-    owner, dot, key = name.rpartition(".")
-    if not dot:
-        return spec.model_copy(update={key: path})
-    return spec.model_copy(update={owner: getattr(spec, owner).model_copy(update={key: path})})

