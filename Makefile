@@ -18,7 +18,7 @@ demo: $(READY)
 	@echo "open $(abspath $(OUTPUT))/index.html in a browser"
 
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 campaign: $(READY)
 	$(BIN)/python -m tests.campaigns.faults --rows 8 --faults 5

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants
 from ray._private.authentication import authentication_token_setup
@@ -167,7 +168,19 @@ class _LocalNode(Node):
         self._kill()
 
     def _kill(self) -> None:
+        below = self._below_raylet()
         self.kill_all_processes(check_alive=False, allow_graceful=False)
+        for process in below:  # agents would look for the raylet for another minute
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _below_raylet(self) -> list[psutil.Process]:
+        """The raylet's children, and theirs: agents and workers."""
+        found: list[psutil.Process] = []
+        for started in self.all_processes.get(ray_constants.PROCESS_TYPE_RAYLET, []):
+            with suppress(psutil.NoSuchProcess):
+                found += psutil.Process(started.process.pid).children(recursive=True)
+        return found
 
 
 def _free_ports(count: int) -> list[int]:

@@ -27,6 +27,12 @@ set_ray_environment(verbose=False)  # before any test file imports Ray
 torch.set_num_threads(1)  # as in workers; on a busy machine, threads of tiny networks wait for each other
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with clusters come first: of processes side by side, none has a long one left when the others are done."""
+    long = {item.path for item in items if item.get_closest_marker("cluster") is not None}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights in which every output depends on every input; it knows the words rain, snow and fog."""

@@ -135,10 +135,12 @@ def test_a_row_under_another_name_is_the_same_row_and_equal_rows_are_all_made(cl
     row = rows_of(tmp_path, "a")[0]
     twin = replace(row, index=1, name="twin", spec=row.spec.model_copy(update={"name": "twin"}))
     assert run([row, twin], output)[1] == ["a", "twin"]
+    made = (output / "a.mp4").read_bytes()
     renamed = replace(row, name="z", spec=row.spec.model_copy(update={"name": "z"}))
     summary, done = run([renamed], output)
     assert (done, summary.kept) == ([], 1)
-    assert (output / "z.mp4").read_bytes() == (output / "a.mp4").read_bytes()
+    assert (output / "z.mp4").read_bytes() == made
+    assert not (output / "a.mp4").is_symlink()
     assert json.loads((output / "z.json").read_text())["name"] == "a"
 
 
