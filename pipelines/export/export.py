@@ -59,11 +59,10 @@ def export(
     """
     ready = offered(ledger, settings, tell)
     chosen = [clip for clip in ready.values() if fnmatchcase(clip.name, select)]
-    if settings.dataset == "lerobot":
-        chosen = _videos(chosen, tell)
     if not chosen:
         what = "has no clip yet: generate some" if not ready else f"has no clip named {select}: fix --select"
         raise ExportError(f"{ledger.store.location} {what}")
+    chosen = _exportable(chosen, settings, tell)
     book = ShardBook(destination, settings)
     book.require()
     plans = list(book.plans())
@@ -87,6 +86,18 @@ def export(
             on_clips(work.before.clips, work.before.clips + len(missing))
     work.describe()
     return ExportSummary(added=work.added, kept=work.before.clips - work.added, shards=work.before.shards)
+
+
+def _exportable(clips: list[Offered], settings: ExportSettings, tell: Tell) -> list[Offered]:
+    """The clips without those that the format can't hold, which are counted; raises ExportError where none is left."""
+    if settings.dataset != "lerobot":
+        return clips
+    videos = [clip for clip in clips if clip.frames > 1]
+    if not videos:
+        raise ExportError("all clips are images, and LeRobot's are videos: export to webdataset or parquet")
+    if images := len(clips) - len(videos):
+        tell(f"{images} of {len(clips)} clips are images and left out: LeRobot's clips are videos")
+    return videos
 
 
 def _kinds(clips: Sequence[Offered], settings: ExportSettings, tell: Tell) -> tuple[str, ...] | None:
@@ -226,10 +237,3 @@ def _writer(settings: ExportSettings) -> DatasetWriter:
     if settings.dataset == "lerobot":
         return LeRobotWriter()
     return ParquetWriter(embed=settings.embed)
-
-
-def _videos(clips: Sequence[Offered], tell: Tell) -> list[Offered]:
-    videos = [clip for clip in clips if clip.frames > 1]
-    if images := len(clips) - len(videos):
-        tell(f"{images} of {len(clips)} clips are images and left out: LeRobot's clips are videos")
-    return videos

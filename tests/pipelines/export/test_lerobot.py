@@ -83,6 +83,8 @@ def test_images_are_left_out_and_counted(run, tmp_path):
     said = []
     assert export(run.ledger, open_store(tmp_path / "set"), SETTINGS, tell=said.append).added == 3
     assert said == ["1 of 4 clips are images and left out: LeRobot's clips are videos"]
+    with pytest.raises(ExportError, match="all clips are images, and LeRobot's are videos: export to webdataset or"):
+        export(run.ledger, open_store(tmp_path / "none"), SETTINGS, select="z")
 
 
 @pytest.mark.parametrize(
