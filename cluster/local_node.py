@@ -31,6 +31,7 @@ from ray.exceptions import RayError
 
 from airshower.cluster.leaving import deaf_to_sigterm
 from airshower.cluster.lost_nodes import taking_leave
+from airshower.cluster.service_errors import in_one_line
 
 SAID_AFTER_S = 20.0
 LONGEST_START_S = 600.0
@@ -105,7 +106,7 @@ class _LocalNode(Node):
         except BaseException as error:
             self._kill()
             if isinstance(error, Exception):
-                raise NodeStartError(_one_line(error)) from error
+                raise NodeStartError(in_one_line(error)) from error
             raise
 
     def start_head_processes(self) -> None:
@@ -231,7 +232,3 @@ def _environment(name: str, value: str) -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

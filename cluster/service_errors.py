@@ -53,6 +53,11 @@ def said(error: BaseException) -> str:
     return re.sub(r"(https?://[^\s?\"]*)\?[^\s\"]*", r"\1", words)
 
 
+def in_one_line(error: BaseException) -> str:
+    """All that an error says, in one line, or else its type."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def http_status(error: BaseException) -> int | None:
     """The status of the service's answer, None where there was no answer."""
     for cause in causes(error):

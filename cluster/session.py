@@ -19,6 +19,7 @@ from airshower.cluster.inventory import Inventory, cluster_inventory
 from airshower.cluster.leaving import sigterm_handler_kept
 from airshower.cluster.lost_nodes import taking_leave
 from airshower.cluster.own_package import search_path
+from airshower.cluster.service_errors import in_one_line
 from airshower.cluster.tokens import TokenError, use_token_where_asked
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _cluster(address: str, verbose: bool, cpus: int | None, say: Callable[[str],
         except TokenError as error:
             raise ClusterError(f"Ray cluster at {address}: {error}") from error
         except Exception as error:  # Ray raises its own errors, those of the system, and bare exceptions
-            said = " ".join(str(error).split()) or type(error).__name__
+            said = in_one_line(error)
             if address == _LOCAL:
                 raise ClusterError(f"Ray can't be started here: {said}") from error
             raise ClusterError(

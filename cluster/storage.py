@@ -17,6 +17,8 @@ from urllib.parse import unquote
 import fsspec
 from fsspec.core import url_to_fs
 
+from airshower.cluster.service_errors import in_one_line
+
 _VERSIONS = ("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "LastModified", "Last-Modified", "mtime", "created")
 
 
@@ -161,7 +163,7 @@ def as_os_error(path: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         if is_url(path) and isinstance(error.__cause__, OSError):  # HTTP's client calls every trouble so
-            raise OSError(f"{path} can't be reached: {one_line(error.__cause__)}") from error
+            raise OSError(f"{path} can't be reached: {in_one_line(error.__cause__)}") from error
         raise FileNotFoundError(f"{path} does not exist") from None
     except PermissionError:
         raise PermissionError(f"{path} may not be accessed: check its permissions or credentials") from None
@@ -170,11 +172,6 @@ def as_os_error(path: str) -> Iterator[None]:
     except NotADirectoryError:
         raise NotADirectoryError(f"{path} is not in a folder: a part of the path is a file") from None
     except Exception as error:  # the client libraries of the protocols share no base class
-        named = OSError(f"{path} can't be reached: {one_line(error)}")
+        named = OSError(f"{path} can't be reached: {in_one_line(error)}")
         named.errno = getattr(error, "errno", None)
         raise named from error
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, or else its type."""
-    return " ".join(str(error).split()) or type(error).__name__

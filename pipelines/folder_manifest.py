@@ -25,6 +25,7 @@ from airshower.pipelines.ledger.shown_names import hide
 from airshower.pipelines.ledger.superseded import write_superseded
 from airshower.pipelines.manifest import (
     BATCH_LINES,
+    FoundManifest,
     ManifestEntry,
     find_manifest,
     schema_of,
@@ -37,13 +38,14 @@ _FLUSH_SHARE = 0.05  # of the time, at most, goes into writing the manifest
 _MOST_COMPARED = 3  # times that the ledger is compared at the end
 
 
-def look_at_manifest(store: Store, tell: Tell) -> None:
-    """Raises InTheWayError where a run folder has another's file under the manifest's name; tells of a damaged one."""
-    state = find_manifest(store).state
-    if state == "another's":
+def look_at_manifest(store: Store, tell: Tell) -> FoundManifest:
+    """A run folder's manifest; tells of a damaged one, and raises InTheWayError where another's file has its name."""
+    found = find_manifest(store)
+    if found.state == "another's":
         raise InTheWayError(f"{NotOursError(store.url(MANIFEST_NAME))}, or give another --output")
-    if state == "damaged":
+    if found.state == "damaged":
         tell(f"{store.url(MANIFEST_NAME)} is damaged: it is written again, and kept as it is in ledger/damaged/")
+    return found
 
 
 class Manifest:

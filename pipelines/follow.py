@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airshower.cluster.leaving import leaving_nodes
 from airshower.cluster.lost_nodes import require_own_node
+from airshower.cluster.service_errors import in_one_line
 from airshower.configs.messages import Row, RowError
 from airshower.pipelines.dispatch.dispatcher import Heard
 from airshower.pipelines.dispatch.feed import Feed
@@ -68,7 +69,7 @@ def follow(
                     break
     except BaseException as error:
         for row in run.unmade(rows):
-            run.manifest.add(lost(row, _one_line(error)))  # not told: the one exception says it for all of them
+            run.manifest.add(lost(row, in_one_line(error)))  # not told: the one exception says it for all of them
         raise
     if not asked_to_end.is_set():
         for row in run.unmade(rows):
@@ -229,11 +230,7 @@ def _told_in_one_line(arriving: Iterator[list[ManifestEntry]]) -> Iterator[list[
         try:
             arrived = next(arriving, None)
         except Exception as error:
-            raise RunError(f"the run stopped: {_one_line(error)}: see Ray's logs, or use --verbose") from error
+            raise RunError(f"the run stopped: {in_one_line(error)}: see Ray's logs, or use --verbose") from error
         if arrived is None:
             return
         yield arrived
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

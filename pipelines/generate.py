@@ -36,7 +36,6 @@ from airshower.pipelines.ledger.keyed_rows import with_keys
 from airshower.pipelines.ledger.ledger import Ledger, salt
 from airshower.pipelines.ledger.missing import Remaining, remaining
 from airshower.pipelines.ledger.shown_names import NamesInTheWay
-from airshower.pipelines.manifest import find_manifest
 from airshower.pipelines.own_files import refuse_taken_folder
 from airshower.pipelines.planning.forecast import Forecast
 from airshower.pipelines.planning.forecasting import Forecasting
@@ -127,10 +126,9 @@ def _looked_up(
     if is_new or settings.fresh:
         names.refuse(rows)
     ledger.require(tell)
-    look_at_manifest(ledger.store, tell)
+    found = look_at_manifest(ledger.store, tell)
     epoch = ledger.begin_epoch() if settings.fresh else ledger.epoch
     rows = with_keys(rows, settings.source, salt=salt(epoch))
-    found = find_manifest(ledger.store)
     if found.epoch == epoch:
         rows = with_free_names(rows, found)
     left = remaining(rows, ledger, retry_failed=settings.retry_failed, verify=settings.verify, tell=tell)

@@ -13,6 +13,7 @@ from itertools import chain, repeat
 from typing import TypeVar
 
 from airshower.cluster.backoff import is_transient
+from airshower.cluster.service_errors import in_one_line
 from airshower.pipelines.dispatch.handle import Dispatch
 from airshower.pipelines.events import Loaded, LoadFailed
 
@@ -36,7 +37,7 @@ def load_patiently(what: str, load: Callable[[], Model], dispatch: Dispatch) -> 
                 LoadFailed(
                     loader=loader,
                     what=what,
-                    message=" ".join(str(error).split()) or type(error).__name__,
+                    message=in_one_line(error),
                     final=isinstance(error, ValueError | FileNotFoundError) and not is_transient(error),
                     again_in_s=again_in_s,
                 )

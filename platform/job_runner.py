@@ -145,7 +145,7 @@ class JobRunner:
 
     def _told(self, video_id: str, error: RowError) -> VideoError:
         """The error as the client hears it, who knows uploads by the names of their parts."""
-        message = one_line(error.message.replace(f"{self._jobs.uploads(video_id)}/", ""))
+        message = one_line(self._jobs.as_clients_name(video_id, error.message))
         return VideoError(stage=error.stage, type=error.type, message=message)
 
     def _done(self, video_id: str, row: Row) -> dict[str, Any]:

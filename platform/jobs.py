@@ -101,6 +101,10 @@ class JobTable:
         """The folder of what was uploaded for one video."""
         return self.folder(video_id) / "uploads"
 
+    def as_clients_name(self, video_id: str, text: str) -> str:
+        """A text about a video's files, in which uploads have the names that clients know."""
+        return text.replace(f"{self.uploads(video_id)}/", "")
+
     def get(self, video_id: str) -> Video | None:
         return self._videos.get(video_id)
 

@@ -92,10 +92,10 @@ class VideoApi:
         )
         for path, handler in (("/v1/models", self.models), ("/healthz", self.health)):
             _add_head(app, path, handler)
-        document = app.openapi()
+        page = docs_page(app.openapi())
 
         def docs(request: Request) -> HTMLResponse:
-            return HTMLResponse(docs_page(document, request.url.netloc))
+            return HTMLResponse(page(address=request.url.netloc))
 
         app.add_api_route("/docs", docs, methods=["GET", "HEAD"], include_in_schema=False)
         return app
@@ -157,7 +157,7 @@ class VideoApi:
         spec = await self._read_spec(request, self._jobs.uploads(video_id))
         row = await in_thread(row_of, spec, self._jobs.folder(video_id), self._preset)
         if row.error is not None:
-            raise HTTPException(422, row.error.message.replace(f"{self._jobs.uploads(video_id)}/", ""))
+            raise HTTPException(422, self._jobs.as_clients_name(video_id, row.error.message))
         return self._as_told(self._runner.submit(video_id, row))
 
     async def _read_spec(self, request: Request, uploads: Path) -> dict[str, Any]:
@@ -188,10 +188,9 @@ class VideoApi:
 
     def _as_told(self, video: Video) -> Video:
         """With names of uploads in place of where this machine keeps them."""
-        uploads, spec = f"{self._jobs.uploads(video.id)}/", video.spec
+        spec = video.spec
         for name, path in spec.files().items():
-            if path.startswith(uploads):
-                spec = spec.with_file(name, path.removeprefix(uploads))
+            spec = spec.with_file(name, self._jobs.as_clients_name(video.id, path))
         return video.model_copy(update={"spec": spec})
 
     def _known(self, video_id: str) -> Video:

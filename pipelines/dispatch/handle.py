@@ -92,7 +92,6 @@ class Dispatch:
         import ray
 
         self.watch_this_process()
-
         at = Begun(node=ray.get_runtime_context().get_node_id(), alone=alone)
         return self._ask(self._dispatcher.begin.remote(indices, stage, at), otherwise=unknown)
 

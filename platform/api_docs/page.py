@@ -1,14 +1,16 @@
 """The HTTP interface as a page to read, `/docs`: made of its OpenAPI document, without scripts and other files."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
+
+from airshower.platform.page_template import page_environment, page_style
 
 _TEMPLATES = Path(__file__).parent
 _METHODS = ("get", "post", "delete")
@@ -36,19 +38,15 @@ class Route:
     answers: list[tuple[str, str, str]]  # status, meaning, what comes
 
 
-def docs_page(document: Mapping[str, Any], address: str) -> str:
-    """The page of an OpenAPI document, as HTML; `address` is the host and port that it is looked at on."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("docs.html").render(
+def docs_page(document: Mapping[str, Any]) -> Callable[..., str]:
+    """The page of an OpenAPI document, as HTML, by the `address`, host and port, that it is looked at on."""
+    return partial(
+        page_environment(_TEMPLATES).get_template("docs.html").render,
         title=document["info"]["title"],
         version=document["info"]["version"],
-        address=address,
         steps=[_with_code(line) for line in document["info"]["description"].splitlines() if line],
         routes=list(_routes(document)),
-        style=Markup((_TEMPLATES.parent / "page.css").read_text(encoding="utf-8"))
-        + Markup((_TEMPLATES / "docs.css").read_text(encoding="utf-8")),
+        style=page_style(_TEMPLATES, "docs.css"),
     )
 
 

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
 from markupsafe import Markup
@@ -26,11 +25,11 @@ from airshower.configs.spec import CONTROLS
 from airshower.pipelines.own_files import GALLERY_NAME, MANIFEST_NAME, REPORT_NAME, write_page
 from airshower.platform.gallery.cards import Card, card_of
 from airshower.platform.gallery.variants import with_variants
+from airshower.platform.page_template import page_environment, page_style
 
 MOST_CARDS = 2000  # a browser is asked to show
 _PARALLEL_READS = 16
 _FOLDER = Path(__file__).parent
-_STYLES = (_FOLDER.parent / "page.css", _FOLDER / "gallery.css", _FOLDER / "card.css")
 _SCRIPTS = ("media", "playback", "comparison", "clips", "variants", "view", "address", "copying", "start")  # in order
 
 
@@ -102,13 +101,7 @@ def render(title: str, cards: Sequence[Card], rows: int, report: str | None = No
 
     `rows` are those of the run, of which `cards` may be some.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(_FOLDER)
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}  # in the row's order
     cards = with_variants(cards)
     return environment.get_template("gallery.html").render(
@@ -121,7 +114,7 @@ def render(title: str, cards: Sequence[Card], rows: int, report: str | None = No
         controls=_controls(cards),
         seeds=sorted({card.seed for card in cards if card.seed is not None}),
         with_variants=any(card.group is not None for card in cards),
-        style=Markup("".join(path.read_text(encoding="utf-8") for path in _STYLES)),
+        style=page_style(_FOLDER, "gallery.css", "card.css"),
         script=Markup("".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)),
     )
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import jinja2
 from markupsafe import Markup
 
 from airshower.cluster import storage
 from airshower.cluster.store import open_store
 from airshower.pipelines.events import STAGES
 from airshower.pipelines.own_files import REPORT_NAME, write_page
+from airshower.platform.page_template import page_environment, page_style
 from airshower.platform.report.accounts import BINS, Report
 from airshower.platform.report.plots import columns, round_top, stack, strip
 from airshower.platform.report.words import held_words, percent, span_words, totals
@@ -51,9 +51,7 @@ def write_report(run_folder: str, report: Report, output: str | None = None) -> 
 
 def render(title: str, report: Report, gallery: str = "index.html") -> str:
     """The page as HTML text; everything that comes from rows is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
+    environment = page_environment(_TEMPLATES)
     environment.filters.update(span=span_words, percent=percent, held=held_words, strip=strip, quote=quote)
     return environment.get_template("report.html").render(
         title=title,
@@ -67,8 +65,7 @@ def render(title: str, report: Report, gallery: str = "index.html") -> str:
         slow_stages=[stage for stage in STAGES if any(stage in row.stages for row in report.slowest)],
         slowest_s=max((row.seconds for row in report.slowest), default=1.0) or 1.0,
         stages_s=sum(stage.seconds for stage in report.stages) or 1.0,
-        style=Markup((_TEMPLATES.parent / "page.css").read_text(encoding="utf-8"))
-        + Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        style=page_style(_TEMPLATES, "report.css"),
     )
 
 

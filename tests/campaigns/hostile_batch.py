@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tests.campaigns.hostile_outcomes import HostileFile, Outcome
 from tests.campaigns.watched_processes import watched_below
+from tests.pipelines.decoding.mutated import row_of
 
 _PATIENCE_S = 5400
 
@@ -41,10 +42,7 @@ def through_batch(files: Iterable[HostileFile], leader: Path, folder: Path) -> I
 
 
 def _row(file: HostileFile, path: Path, leader: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": _name(file), "prompt": "rain", "num_steps": 1, "max_frames": file.frames}
-    row["video_path"] = str(leader)
-    owner, dot, key = file.field.rpartition(".")
-    return row | ({owner: {key: str(path)}} if dot else {"edge": {}, key: str(path)})
+    return {"name": _name(file), "num_steps": 1, **row_of(file.field, path, leader, file.frames)}
 
 
 def _name(file: HostileFile) -> str:

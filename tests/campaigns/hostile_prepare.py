@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.campaigns.hostile_outcomes import HostileFile, Outcome
+from tests.pipelines.decoding.mutated import row_of
 
 _MOST_SECONDS = 60
 _MEMORY_BYTES = 3 << 30  # of address space, beyond what the process starts with
@@ -88,13 +89,7 @@ def _spec(path: str, field: str, leader: str, frames: int) -> Any:
     from airshower.configs.presets import preset
     from airshower.configs.row_formats import spec_of
 
-    fields: dict[str, Any] = {"name": "row", "prompt": "rain", "resolution": "144", "max_frames": frames}
-    fields["video_path"] = leader
-    owner, dot, key = field.rpartition(".")
-    if dot:
-        fields[owner] = {key: path}
-    else:
-        fields |= {"edge": {}, key: path}
+    fields = {"name": "row", "resolution": "144", **row_of(field, path, leader, frames)}
     return spec_of(fields).resolved(preset("transfer2.5-2b"))
 
 

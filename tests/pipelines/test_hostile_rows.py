@@ -18,7 +18,7 @@ from airshower.pipelines.decoding.errors import MediaError
 from airshower.pipelines.decoding.limits import MediaLimits
 from airshower.pipelines.media import read_header
 from airshower.pipelines.prepare import prepare_clip
-from tests.pipelines.decoding.mutated import FRAMES, field_of, frames_of, spoilt_files, valid_files
+from tests.pipelines.decoding.mutated import FRAMES, field_of, frames_of, row_of, spoilt_files, valid_files
 from tests.pipelines.decoding.numbered import picture, write
 from tests.pipelines.decoding.posing import listening, posing
 
@@ -42,9 +42,7 @@ def leader(tmp_path_factory):
 
 
 def prepare(field, path, leader, frames=FRAMES):
-    row = {"name": "a", "prompt": "rain", "resolution": "144", "max_frames": frames, "video_path": leader}
-    owner, dot, key = field.rpartition(".")
-    row |= {owner: {key: str(path)}} if dot else {"edge": {}, key: str(path)}
+    row = {"name": "a", "resolution": "144", **row_of(field, path, leader, frames)}
     return prepare_clip(ClipSpec.model_validate(row).resolved(preset("transfer2.5-2b")), LIMITS)
 
 

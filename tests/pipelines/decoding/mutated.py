@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,6 +107,13 @@ def valid_files(folder: Path) -> dict[str, bytes]:
 def field_of(name: str) -> str:
     """What a row would name a kind of file as."""
     return "depth.control_path" if name in _NUMBERS else "video_path"
+
+
+def row_of(field: str, path: Path | str, leader: Path | str, frames: int) -> dict[str, Any]:
+    """A row's own fields that name a file in a (dotted) field; `leader` is its input where that is another."""
+    row: dict[str, Any] = {"prompt": "rain", "max_frames": frames, "video_path": str(leader)}
+    owner, dot, key = field.rpartition(".")
+    return row | ({owner: {key: str(path)}} if dot else {"edge": {}, key: str(path)})
 
 
 def frames_of(name: str) -> int:
